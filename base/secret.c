@@ -1,0 +1,165 @@
+/* base/secret.c - the arenas behind struct secret.
+ * An arena is one mmap of ARENA_BYTES cut into blocks of one power of two (64 bytes to 64 KiB); a larger secret has a
+ * mapping of its own. Free blocks of a size are chained through their first bytes. */
+#include "base/secret.h"
+#include <openssl/crypto.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "base/fault.h"
+#include "base/mem.h"
+
+enum { MIN_SHIFT = 6, MAX_SHIFT = 16, CLASSES = MAX_SHIFT - MIN_SHIFT + 1 };
+#define ARENA_BYTES ((size_t)1024 * 1024)
+
+struct secret {
+	size_t len;
+	size_t block_bytes; /* of the whole block, this header included */
+	unsigned char bytes[];
+};
+
+struct free_block {
+	struct free_block *next;
+};
+
+/* The process's secret memory: like the heap itself it has no owner but the process. */
+static struct {
+	atomic_flag busy;
+	struct free_block *free[CLASSES];
+	atomic_size_t locked_bytes, unlocked_bytes, used_bytes;
+} arena = {.busy = ATOMIC_FLAG_INIT};
+
+static void arena_lock(void)
+{
+	while (atomic_flag_test_and_set_explicit(&arena.busy, memory_order_acquire))
+		;
+}
+
+static void arena_unlock(void)
+{
+	atomic_flag_clear_explicit(&arena.busy, memory_order_release);
+}
+
+/* Fresh pages that are not dumped and, as far as RLIMIT_MEMLOCK allows, not swapped; NULL when memory is out. */
+static void *map_pages(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	(void)madvise(p, bytes, MADV_DONTDUMP);
+	if (mlock(p, bytes) == 0)
+		atomic_fetch_add(&arena.locked_bytes, bytes);
+	else
+		atomic_fetch_add(&arena.unlocked_bytes, bytes);
+	return p;
+}
+
+static unsigned class_of(size_t bytes)
+{
+	unsigned c = 0;
+	while (((size_t)1 << (c + MIN_SHIFT)) < bytes)
+		c++;
+	return c;
+}
+
+static void *take_block(unsigned c)
+{
+	arena_lock();
+	struct free_block *b = arena.free[c];
+	if (b)
+		arena.free[c] = b->next;
+	arena_unlock();
+	return b;
+}
+
+static void give_block(unsigned c, void *block)
+{
+	struct free_block *b = block;
+	arena_lock();
+	b->next = arena.free[c];
+	arena.free[c] = b;
+	arena_unlock();
+}
+
+static void *new_block(unsigned c)
+{
+	void *block = take_block(c);
+	if (block)
+		return block;
+	size_t size = (size_t)1 << (c + MIN_SHIFT);
+	unsigned char *pages = map_pages(ARENA_BYTES);
+	if (!pages)
+		return NULL;
+	for (size_t at = size; at + size <= ARENA_BYTES; at += size)
+		give_block(c, pages + at);
+	return pages;
+}
+
+static size_t whole_pages(size_t bytes)
+{
+	return (bytes + 4095) & ~(size_t)4095;
+}
+
+struct fault *secret_new(const void *bytes, size_t len, struct secret **ret)
+{
+	if (len == 0 || len > SECRET_MAX_LEN)
+		return fault_new(FAULT_INVALID, "a secret of %zu bytes; 1 to %zu are accepted", len, SECRET_MAX_LEN);
+	size_t need = sizeof(struct secret) + len + 1;
+	bool small = need <= (size_t)1 << MAX_SHIFT;
+	unsigned c = small ? class_of(need) : 0;
+	size_t block_bytes = small ? (size_t)1 << (c + MIN_SHIFT) : whole_pages(need);
+	struct secret *s = small ? new_block(c) : map_pages(block_bytes);
+	if (!s)
+		return fault_set_retryable(fault_new(FAULT_EXHAUSTED, "no memory for a secret of %zu bytes", len), -1);
+	s->len = len;
+	s->block_bytes = block_bytes;
+	memcpy(s->bytes, bytes, len);
+	s->bytes[len] = 0;
+	atomic_fetch_add(&arena.used_bytes, block_bytes);
+	*ret = s;
+	return NULL;
+}
+
+const unsigned char *secret_bytes(const struct secret *s, size_t *ret_len)
+{
+	if (ret_len)
+		*ret_len = s->len;
+	return s->bytes;
+}
+
+bool secret_equal(const struct secret *a, const struct secret *b)
+{
+	return a->len == b->len && CRYPTO_memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+void secret_free(struct secret *s)
+{
+	if (!s)
+		return;
+	size_t block_bytes = s->block_bytes;
+	atomic_fetch_sub(&arena.used_bytes, block_bytes);
+	OPENSSL_cleanse(s, block_bytes);
+	if (block_bytes <= (size_t)1 << MAX_SHIFT) {
+		give_block(class_of(block_bytes), s);
+		return;
+	}
+	/* Locked and unlocked mappings are counted alike: a large one is taken from whichever count can bear it. */
+	if (atomic_load(&arena.unlocked_bytes) >= block_bytes)
+		atomic_fetch_sub(&arena.unlocked_bytes, block_bytes);
+	else
+		atomic_fetch_sub(&arena.locked_bytes, block_bytes);
+	(void)munmap(s, block_bytes);
+}
+
+void secret_freep(struct secret **s)
+{
+	secret_free(*s);
+	*s = NULL;
+}
+
+struct secret_usage secret_usage(void)
+{
+	return (struct secret_usage){
+		atomic_load(&arena.locked_bytes), atomic_load(&arena.unlocked_bytes), atomic_load(&arena.used_bytes)};
+}
