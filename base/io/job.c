@@ -1,7 +1,7 @@
 #include "base/io/job.h"
-#include <utlist.h>
 #include <uv.h>
 #include "base/io/loop.h"
+#include "base/table.h"
 #include "base/mem.h"
 
 struct job {

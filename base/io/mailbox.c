@@ -1,6 +1,5 @@
 #include "base/io/mailbox.h"
 #include <pthread.h>
-#include <utlist.h>
 #include "base/mem.h"
 
 struct mailbox {

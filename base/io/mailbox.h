@@ -7,7 +7,7 @@
 #define BASE_IO_MAILBOX_H
 #include <stdbool.h>
 #include <stddef.h>
-#include <uthash.h>
+#include "base/table.h"
 #include "base/attr.h"
 struct mailbox;
 

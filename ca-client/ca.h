@@ -1,0 +1,92 @@
+/* ca-client/ca.h - an upstream certificate authority, whatever its kind, behind one asynchronous interface.
+ * The core owns keys, schedule, retries, limits, persistence and checks; a driver turns one request into one answer.
+ * Rules of a driver: nothing blocks; no callback runs before the call that caused it has returned; every issue has exactly
+ * one completion, also when cancelled (FAULT_UNAVAILABLE "cancelled") or when its deadline passed (FAULT_TIMEOUT).
+ * Error classes are fault codes plus the retry hint: UNAVAILABLE/TIMEOUT retryable = back off; EXHAUSTED retryable =
+ * throttled, wait retry_after_ms; DENIED = credentials or policy, slow retry; INVALID = our request or config, no retry
+ * until either changes; CORRUPT = an answer that makes no sense.
+ * Thread: control. */
+#ifndef CA_CLIENT_CA_H
+#define CA_CLIENT_CA_H
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/attr.h"
+#include "base/credential.h"
+#include "base/san.h"
+struct anchors;
+struct clock;
+struct fault;
+struct jobs;
+struct loop;
+struct secret;
+
+/** What an authority can do; the core plans by it. */
+enum ca_capability {
+	CA_LIFETIME_EXACT = 1 << 0, /* the lifetime asked for is the one given */
+	CA_TRUST_CHANGES = 1 << 1,  /* its anchors may change while it runs: on_trust */
+	CA_REVOKE = 1 << 2,
+};
+
+struct ca_request {
+	X509_REQ *csr;              /* signed by the new key; borrowed until the completion */
+	const struct san_set *sans; /* exactly these; borrowed likewise */
+	enum key_type key_type;
+	int64_t lifetime_ms;
+	int64_t deadline_ms; /* monotonic */
+};
+
+struct ca_answer {
+	STACK_OF(X509) * chain;  /* leaf and issuers */
+	struct anchors *anchors; /* the trust that came with it, or NULL: see ca_anchors() */
+	char *request_id;        /* the authority's own, or NULL */
+};
+void ca_answer_free(struct ca_answer *a); /* NULL is fine */
+
+/** Exactly one of f and a is set, both owned by the callee. */
+typedef void ca_issued_fn(void *arg, struct fault *f, struct ca_answer *a);
+
+/** Handed to each driver; everything borrowed for the driver's life. */
+struct ca_env {
+	struct loop *loop;
+	struct jobs *jobs;
+	const struct clock *clock;
+	const char *authority; /* its name in the config */
+	void *arg;
+	/** What the driver saved under this key before, or NULL. Borrowed until the next save of the key. */
+	const struct secret *(*load)(void *arg, const char *key);
+	/** Keep bytes (sealed) under a key; done(done_arg, fault or NULL) once it is durable. bytes are copied. */
+	void (*save)(void *arg, const char *key, const struct secret *bytes, void (*done)(void *done_arg, struct fault *f), void *done_arg);
+	/** The anchors changed: the core reads ca_anchors() again. */
+	void (*on_trust)(void *arg);
+};
+
+struct ca;
+struct ca_op; /* an issue under way; valid until its completion */
+
+/** A driver: one static table per kind. */
+struct ca_driver {
+	const char *type; /* "builtin" */
+	unsigned capabilities;
+	/** Begin; ready(arg, fault or NULL) once anchors are known and issue may be called. */
+	void (*start)(struct ca *ca, void (*ready)(void *arg, struct fault *f), void *arg);
+	struct ca_op *(*issue)(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
+	void (*cancel)(struct ca_op *op);
+	struct anchors *(*anchors)(struct ca *ca); /* borrowed; NULL before it is ready */
+	/** Ends what is under way (each with its completion), then closed(arg). */
+	void (*close)(struct ca *ca, void (*closed)(void *arg), void *arg);
+};
+
+/** First member of every driver's own struct. */
+struct ca {
+	const struct ca_driver *driver;
+	struct ca_env env;
+};
+
+void ca_start(struct ca *ca, void (*ready)(void *arg, struct fault *f), void *arg);
+struct ca_op *ca_issue(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
+void ca_cancel(struct ca_op *op, struct ca *ca);
+struct anchors *ca_anchors(struct ca *ca);
+unsigned ca_capabilities(const struct ca *ca);
+void ca_close(struct ca *ca, void (*closed)(void *arg), void *arg);
+#endif
