@@ -1,0 +1,79 @@
+/* control/definitions.h - everything that the config defines about authorities, profiles, secrets and policy, as plain
+ * values: daemon/config fills it and checks that every reference holds; control takes it whole. */
+#ifndef CONTROL_DEFINITIONS_H
+#define CONTROL_DEFINITIONS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "base/credential.h"
+#include "ca-client/builtin.h"
+#include "cache/version.h"
+struct template;
+
+enum authority_type { AUTHORITY_BUILTIN = 1 };
+
+struct authority_def {
+	char *name;
+	enum authority_type type;
+	struct builtin_options builtin;
+};
+
+struct template_list {
+	struct template **items;
+	size_t count;
+};
+
+struct profile_def {
+	char *name;
+	char *authority;
+	enum key_type key;
+	int64_t lifetime_ms;
+	int renew_from_percent; /* of the life: 10..80 */
+	int renew_to_percent;   /* > from, <= 80 */
+	struct template_list sans[SAN_EMAIL + 1]; /* by san_type; a secret may replace each */
+};
+
+struct secret_def {
+	char *name;
+	enum secret_kind kind;
+	/* SECRET_TLS_CERTIFICATE */
+	char *profile;
+	bool replaces[SAN_EMAIL + 1];             /* this secret's own list stands instead of the profile's */
+	struct template_list sans[SAN_EMAIL + 1];
+	/* SECRET_VALIDATION_CONTEXT */
+	char **authorities;
+	size_t authority_count;
+	/** Not in the config: a certificate of our own (a listener's); served to nobody. */
+	bool internal;
+};
+
+enum who_key { WHO_UID = 1 << 0, WHO_GID = 1 << 1, WHO_URI = 1 << 2, WHO_DNS = 1 << 3, WHO_CA = 1 << 4 };
+struct rule_def {
+	unsigned who; /* which keys are given; they are AND; 0 matches nobody */
+	uid_t uid;
+	gid_t gid;
+	char *uri, *dns, *ca; /* uri and dns are patterns: "*" does not cross "/" (uri) or "." (dns), "**" does */
+	char **may, **deny;   /* patterns over names */
+	size_t may_count, deny_count;
+	int line; /* in the config file; 0: built in */
+};
+
+struct definitions {
+	struct authority_def *authorities;
+	size_t authority_count;
+	struct profile_def *profiles;
+	size_t profile_count;
+	struct secret_def *secrets;
+	size_t secret_count;
+	struct rule_def *rules;
+	size_t rule_count;
+};
+
+const struct authority_def *definitions_authority(const struct definitions *d, const char *name); /* NULL: none */
+const struct profile_def *definitions_profile(const struct definitions *d, const char *name);
+const struct secret_def *definitions_secret(const struct definitions *d, const char *name);
+/** The SAN templates that hold for a secret: its own list where it replaces, else its profile's. */
+const struct template_list *definitions_sans(const struct definitions *d, const struct secret_def *s, enum san_type type);
+void definitions_free(struct definitions *d); /* with everything in it; NULL is fine */
+#endif
