@@ -1,0 +1,21 @@
+/* control/node.h - what a client says of itself (envoy.config.core.v3.Node), trimmed and immutable. A claim, never an
+ * identity. Interned per connection, shared with control by reference. Thread: any. */
+#ifndef CONTROL_NODE_H
+#define CONTROL_NODE_H
+#include <stddef.h>
+#include <stdint.h>
+
+struct node {
+	char *id;         /* "" when it had none; at most NODE_TEXT_MAX bytes */
+	char *cluster;
+	char *user_agent; /* "envoy" */
+	uint32_t version_major, version_minor, version_patch; /* user_agent_build_version; 0.0.0: unknown */
+};
+#define NODE_TEXT_MAX ((size_t)256)
+
+/** Texts are copied (cut at NODE_TEXT_MAX). The caller owns a reference. */
+struct node *node_new(const char *id, size_t id_len, const char *cluster, size_t cluster_len, const char *user_agent,
+	size_t user_agent_len, const uint32_t version[3]);
+struct node *node_ref(struct node *n);
+void node_unref(struct node *n); /* NULL is fine */
+#endif

@@ -1,0 +1,91 @@
+/* sds/engine.h - one xDS stream for type Secret, as a pure machine: requests and answers in, decisions out. No I/O, no
+ * threads, no clock of its own, no knowledge of policy or of what a secret is. State of the world (engine_sotw.c) and
+ * incremental (engine_delta.c) are two readers of requests over one set of subscriptions; SDS and ADS methods use both.
+ *
+ * The worker drives it by pulling: after each event it calls engine_next() until NULL, looks up the answer for that
+ * subscription at that moment (policy, index, quarantine), and tells the engine which of offered / removed / silent /
+ * pending / held it was. While an offer is unanswered, a change only marks the subscription dirty.
+ *
+ * Rules: one secret per response; at most one unanswered offer per name and ENGINE_WINDOW per stream; answers matched by
+ * nonce; a NACKed version is not offered again on this stream; an ACKed one is not repeated unless asked for. */
+#ifndef SDS_ENGINE_H
+#define SDS_ENGINE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/attr.h"
+struct engine;
+struct engine_sub;
+struct request;
+
+enum { ENGINE_WINDOW = 32, ENGINE_VERSION_LEN = 32, ENGINE_NONCE_MAX = 40 };
+enum engine_mode { ENGINE_SOTW, ENGINE_DELTA };
+
+struct engine_limits {
+	size_t names; /* most subscriptions at once */
+};
+
+/** What the engine found in a request, told while it reads; each is called at most once per name and request. The callee
+ *  must not call back into the engine. */
+struct engine_events {
+	void *arg;
+	void (*subscribed)(void *arg, struct engine_sub *s);   /* new: s lives until unsubscribed() returns */
+	void (*unsubscribed)(void *arg, struct engine_sub *s); /* also for every name left when the engine is freed */
+	void (*acked)(void *arg, struct engine_sub *s, const char *version, int64_t push_to_ack_ms);
+	/** code and text as the client sent them; not redacted. The version was the one last offered of this name. */
+	void (*nacked)(void *arg, struct engine_sub *s, const char *version, int code, const char *text, size_t text_len);
+};
+
+/** Why a stream must end. text is static or borrowed until the next call. */
+struct engine_close {
+	int grpc_status; /* 0: it need not */
+	const char *text;
+};
+
+/** nonce_prefix: text unique to the stream, at most 20 characters (copied). events and limits are borrowed. */
+struct engine *engine_new(
+	enum engine_mode mode, const struct engine_limits *limits, const struct engine_events *events, const char *nonce_prefix);
+void engine_free(struct engine *e); /* NULL is fine */
+
+/** Take in one request (already checked as wire format, type Secret). Names that are impossible (empty, too long, not a
+ *  name) are subscriptions like any other, which nobody can answer. */
+MUST_USE struct engine_close engine_request(struct engine *e, const struct request *r, int64_t now_ms);
+/** The client will send no more: each name still gets its first answer, then the stream is done. */
+void engine_half_close(struct engine *e);
+/** After a half-close: every name has had its first answer (or has none to wait for). */
+bool engine_is_done(const struct engine *e);
+
+/** The next subscription that wants an answer and may get one now, or NULL. The same one comes again until it is told. */
+struct engine_sub *engine_next(struct engine *e);
+/** The secret's current state may have changed for this subscription: it will come up in engine_next(). */
+void engine_mark(struct engine *e, struct engine_sub *s);
+
+/** The answers. offered and removed draw the nonce of the response into ret_nonce (ENGINE_NONCE_MAX bytes). */
+/** Is there anything to send? False when the client holds exactly this version already and did not ask anew, or NACKed
+ *  it on this stream: then the subscription is settled, and nothing is to be sent. */
+bool engine_wants(struct engine *e, struct engine_sub *s, const char *version);
+void engine_offered(struct engine *e, struct engine_sub *s, const char *version, int64_t now_ms, char *ret_nonce);
+/** Nothing exists for this name (unknown or denied alike). True: delta, send removed_resources under this nonce. False: SotW, or
+ *  said already and not asked anew: silence. */
+bool engine_absent(struct engine *e, struct engine_sub *s, char *ret_nonce);
+/** No answer is known yet; engine_mark() brings it up again. */
+void engine_pending(struct engine *e, struct engine_sub *s);
+
+/** A subscription. */
+const char *engine_sub_name(const struct engine_sub *s, size_t *ret_len); /* NUL-terminated; may hold NUL in impossible names */
+bool engine_sub_is_possible(const struct engine_sub *s);                  /* text_is_name() */
+const char *engine_sub_acked(const struct engine_sub *s);                 /* version last ACKed on this stream, "" none */
+const char *engine_sub_claimed(const struct engine_sub *s);               /* version claimed to be held when it began, "" none */
+struct engine *engine_sub_engine(const struct engine_sub *s);
+/** The worker's own word per subscription (its record of what control was told). */
+void *engine_sub_user(const struct engine_sub *s);
+void engine_sub_set_user(struct engine_sub *s, void *user);
+
+size_t engine_count(const struct engine *e);
+/** Call fn for each subscription; fn may call engine_mark() alone. */
+void engine_each(struct engine *e, void (*fn)(void *arg, struct engine_sub *s), void *arg);
+struct engine_sub *engine_find(struct engine *e, const char *name, size_t len);
+/** When the oldest unanswered offer was made (monotonic ms), INT64_MAX when none is: for a watchdog. */
+int64_t engine_oldest_offer_ms(const struct engine *e);
+enum engine_mode engine_mode(const struct engine *e);
+#endif
