@@ -1,0 +1,38 @@
+/* control/authorities.h - the running authorities by name: their drivers, what they keep in the store, how many issuances
+ * each may have under way. Not its duty: when something is issued (rotation.c) or what an answer is worth (issuance.c). */
+#ifndef CONTROL_AUTHORITIES_H
+#define CONTROL_AUTHORITIES_H
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/attr.h"
+#include "ca-client/ca.h"
+struct authority;
+struct authority_def;
+struct control;
+struct fault;
+
+/** Issuances under way at once per authority; the rest waits in order. */
+enum { AUTHORITY_CONCURRENCY = 16 };
+
+/** Make the driver and begin to start it; ready is logged and told to control. The control owns it: authority_close(). */
+MUST_USE struct fault *authority_new(struct control *c, const struct authority_def *def, struct authority **ret);
+struct authority *authority_find(struct control *c, const char *name); /* NULL: none */
+const char *authority_name(const struct authority *a);
+const char *authority_type(const struct authority *a);
+bool authority_is_ready(const struct authority *a);
+/** Why it is not ready, or NULL. Borrowed. */
+const char *authority_error(const struct authority *a);
+struct anchors *authority_anchors(struct authority *a); /* borrowed; NULL until ready */
+struct ca *authority_ca(struct authority *a);
+size_t authority_running(const struct authority *a);
+
+/** Wait for a free place; go(arg) runs on the loop, now or later, once the authority is ready and a place is free: it must end
+ *  with authority_release(). authority_forget() takes a waiting arg out again. */
+void authority_acquire(struct authority *a, void (*go)(void *arg), void *arg);
+bool authority_forget(struct authority *a, void *arg);
+void authority_release(struct authority *a);
+/** Start every driver that has not been started. */
+void authorities_start(struct control *c);
+/** End the driver; closed(arg) once nothing of it is left. */
+void authority_close(struct authority *a, void (*closed)(void *arg), void *arg);
+#endif

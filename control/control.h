@@ -1,0 +1,107 @@
+/* control/control.h - what to do, for whom, when: the face of this folder to the daemon and the serving side.
+ * Thread: control, everything. */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/attr.h"
+#include "cache/version.h"
+#include "control/identity.h"
+struct anchors;
+struct clock;
+struct control;
+struct credential;
+struct definitions;
+struct fault;
+struct inbox;
+struct jobs;
+struct loop;
+struct metrics;
+struct outlet;
+struct policy;
+struct store;
+
+struct control_options {
+	struct loop *loop;
+	struct jobs *jobs;
+	const struct clock *clock;
+	struct store *store;
+	struct metrics *metrics;
+	bool first_start;
+	/** A certificate of our own (secret_def.internal) was issued or renewed: borrowed. */
+	void (*on_internal)(void *arg, const char *name, struct credential *c);
+	/** The anchors of some authority changed. */
+	void (*on_trust)(void *arg);
+	void *arg;
+};
+
+/** Takes definitions, also on a fault. Loads what the store holds. The caller owns *ret: control_close(). */
+MUST_USE struct fault *control_new(const struct control_options *o, struct definitions *d, struct control **ret);
+struct policy *control_policy(struct control *c); /* the snapshot now; borrowed */
+struct inbox *control_inbox(struct control *c);
+/** Publish what is stored, start the authorities, plan. ready(arg, fault) once every authority answered and every exact name
+ *  has a version, or with the fault of the first authority that cannot start. */
+void control_start(struct control *c, const struct outlet *o, void (*ready)(void *arg, struct fault *f), void *arg);
+/** Whole or not at all; takes d. CONFLICT, INVALID: refused, the old ones stay. */
+MUST_USE struct fault *control_reload(struct control *c, struct definitions *d);
+/** Ends timers, issuances and authorities; closed(arg) when nothing is left; then c is gone. The store stays open. */
+void control_close(struct control *c, void (*closed)(void *arg), void *arg);
+
+/** Anchors of an authority now, or NULL (unknown, not ready). Borrowed. */
+struct anchors *control_anchors(struct control *c, const char *authority);
+/** The newest credential of one of our own, or NULL. Borrowed. */
+struct credential *control_internal_credential(struct control *c, const char *name);
+
+/** --- orders of an operator: done(arg, fault or NULL) once stored and taken in by every worker --- */
+typedef void control_done_fn(void *arg, struct fault *f);
+/** References are taken. CONFLICT: the name is in the config, or has another kind. INVALID: what Envoy would refuse or apply
+ *  openly. by: who orders, for the audit ("uid 0"). */
+void control_put_certificate(struct control *c, const char *name, struct credential *cred, const char *by, control_done_fn *done, void *arg);
+void control_put_bundle(struct control *c, const char *name, struct anchors *a, const char *by, control_done_fn *done, void *arg);
+/** NOT_FOUND; CONFLICT: the name is in the config. *ret_subscribers: proxies that keep what they hold. */
+void control_delete(struct control *c, const char *name, const char *by, size_t *ret_subscribers, control_done_fn *done, void *arg);
+/** Every entry of this name; the first failure ends the wait. NOT_FOUND, INVALID (nothing to rotate: brought, or a bundle). */
+void control_rotate(struct control *c, const char *name, const char *by, control_done_fn *done, void *arg);
+/** The current version of the entry with this text ("default{uid=1000}") or name. The caller owns a reference.
+ *  NOT_FOUND; CONFLICT: the name has several entries (the text lists them). */
+MUST_USE struct fault *control_get(struct control *c, const char *name, struct version **ret);
+
+/** --- what there is to see; everything borrowed for the call --- */
+struct control_subscriber {
+	const char *identity, *node, *acked_version, *nacked_version, *nack_text;
+	int64_t since_ms, acked_at_ms, nacked_at_ms; /* wall; 0 never */
+	bool delta;
+};
+struct control_secret {
+	const char *name, *entry, *source; /* source: profile and authority, or "put" */
+	enum secret_kind kind;             /* 0: asked for, not known */
+	struct version *version;           /* or NULL */
+	int64_t renew_at_ms;               /* 0: not planned */
+	const char *last_error;            /* of the last failed issuance, or NULL */
+	int64_t last_error_at_ms;
+	bool issuing, memory_only;
+	size_t subscribers, acked; /* acked: hold this very version by their own word */
+	int64_t last_ack_at_ms, last_nack_at_ms;
+	const char *last_nack; /* node, version and reason, or NULL */
+	int64_t wanted_at_ms;
+};
+void control_each_secret(struct control *c, void (*fn)(void *arg, const struct control_secret *s), void *arg);
+void control_each_subscriber(struct control *c, const char *entry, void (*fn)(void *arg, const struct control_subscriber *s), void *arg);
+struct control_denial {
+	const char *identity, *name, *node, *hint; /* hint: the rule that would allow it */
+	int64_t first_at_ms, last_at_ms;
+	uint64_t count;
+};
+void control_each_denial(struct control *c, void (*fn)(void *arg, const struct control_denial *d), void *arg);
+struct control_authority {
+	const char *name, *type, *error, *root_sha256;
+	bool ready;
+	size_t issuing;
+};
+void control_each_authority(struct control *c, void (*fn)(void *arg, const struct control_authority *a), void *arg);
+/** Why we are not ready, or NULL. Borrowed until the next call. */
+const char *control_unready(struct control *c);
+/** Versions served that are not in the store (it could not be written). */
+size_t control_memory_only(const struct control *c);
+#endif

@@ -1,0 +1,189 @@
+/* control/internal.h - the state of the control loop, shared by the files of this folder alone. Thread: control. */
+#ifndef CONTROL_INTERNAL_H
+#define CONTROL_INTERNAL_H
+#include "base/backoff.h"
+#include "base/table.h"
+#include "cache/entry.h"
+#include "cache/store.h"
+#include "cache/version.h"
+#include "control/authorities.h"
+#include "control/control.h"
+#include "control/definitions.h"
+#include "control/inbox.h"
+#include "control/issuance.h"
+#include "control/node.h"
+#include "control/outlet.h"
+#include "control/policy.h"
+
+struct timer;
+
+/* Earlier contents of an entry that the store still holds, for a rollback; the oldest goes when there are more. */
+enum { ENTRY_PAST_MAX = 4, VERSION_ID_SIZE = 33 };
+struct past_version {
+	char id[VERSION_ID_SIZE];
+	int64_t not_after_ms;
+};
+
+/* One stream's interest in one name, as a worker reported it. */
+struct subscriber {
+	UT_hash_handle hh; /* control.subscribers, by id */
+	struct subscriber_id {
+		uint64_t worker, stream, name_hash[2]; /* SHA-256 of the name, cut: names are long */
+	} id;
+	struct subscriber *prev, *next; /* entry.subscribers */
+	struct entry *entry;
+	struct identity *identity;
+	struct node *node;
+	bool delta;
+	int64_t since_ms, acked_at_ms, nacked_at_ms;
+	char acked[VERSION_ID_SIZE], nacked[VERSION_ID_SIZE];
+	char *nack_text;
+};
+
+/* Somebody who waits for an entry's next version (rotate). */
+struct waiter {
+	struct waiter *next;
+	control_done_fn *done;
+	void *arg;
+};
+
+struct entry {
+	UT_hash_handle hh; /* control.entries, by the key's bytes */
+	struct control *control;
+	struct entry_key *key;
+	const struct secret_def *def; /* NULL: brought, or asked for and not known */
+	uint64_t generation;          /* of its definition: what was begun under another one is not published */
+	enum secret_kind kind;        /* 0: not known */
+	struct version *current;      /* what workers serve */
+	bool memory_only;             /* current is not in the store */
+	bool committing;              /* a version is on its way to the store */
+	struct issuance *issuance;
+	struct timer *timer;
+	struct backoff backoff;
+	int64_t retry_at_ms; /* wall; 0 none */
+	int64_t wanted_at_ms;
+	bool ordered;
+	bool outdated; /* current is not what the config asks for any more */
+	struct waiter *waiters;
+	char *last_error;
+	int64_t last_error_at_ms, last_ack_at_ms, last_nack_at_ms;
+	char *last_nack;
+	struct subscriber *subscribers;
+	size_t subscriber_count;
+	struct past_version past[ENTRY_PAST_MAX];
+	size_t past_count;
+};
+
+/* Somebody who waits until every worker has taken in a sequence number. */
+struct barrier {
+	struct barrier *next;
+	uint64_t seq;
+	control_done_fn *done;
+	void *arg;
+};
+
+struct denial {
+	UT_hash_handle hh; /* control.denials, by key */
+	char *key;         /* identity and name */
+	char *identity, *name, *node, *hint;
+	int64_t first_at_ms, last_at_ms;
+	uint64_t count;
+};
+
+struct quarantined {
+	UT_hash_handle hh;
+	char *key; /* identity, node, entry, version */
+	struct identity *identity;
+	char *node_id;
+	struct entry_key *entry;
+	char version[VERSION_ID_SIZE];
+	int64_t until_ms; /* the version's notAfter */
+};
+
+struct control {
+	struct control_options o;
+	struct definitions *definitions;
+	struct policy *policy;
+	uint64_t generation; /* of definitions and policy */
+	const struct outlet *outlet;
+	uint64_t seq; /* last one used */
+	uint64_t *applied;    /* per worker */
+	struct barrier *barriers;
+	struct inbox inbox;
+	struct wakeup *wakeup; /* rings the loop when a batch is posted */
+	struct entry *entries;
+	struct subscriber *subscribers;
+	struct denial *denials;
+	uint64_t denials_beyond; /* not remembered one by one */
+	struct quarantined *quarantine;
+	struct authority *authorities; /* LL */
+	size_t memory_only;
+	bool started, closing, ready_told;
+	void (*ready)(void *arg, struct fault *f);
+	void *ready_arg;
+	struct timer *watch; /* clock jumps, ends of quarantines */
+	int64_t clock_offset_ms;
+	char *unready;
+	void (*closed)(void *arg);
+	void *closed_arg;
+	struct control_meters *meters;
+};
+
+int64_t control_now_ms(const struct control *c); /* wall */
+uint64_t control_next_seq(struct control *c);
+
+/* entries.c: the table */
+struct entry *entry_find(struct control *c, const struct entry_key *key);
+struct entry *entry_find_text(struct control *c, const char *text);
+struct entry *entry_make(struct control *c, struct entry_key *key);  /* finds or adds */
+void entry_drop_if_idle(struct entry *e);                            /* frees one that means nothing to anybody */
+void entry_free(struct entry *e);
+struct entry_key *entry_key_internal(const char *name);              /* of a certificate of our own */
+void entry_set_error(struct entry *e, const struct fault *f);
+
+/* publish.c: from a new version to every worker. Commit comes before publish (design: invariant 5). */
+/** Takes v; event is what the audit says ("rotation.issued", ...). done runs once workers have it, or with the fault. */
+void publish_version(struct entry *e, struct version *v, const char *event, const char *by, control_done_fn *done, void *arg);
+void publish_current(struct entry *e);  /* again, to all: an idempotent answer to `wanted` */
+void publish_absent(struct entry *e, int worker, enum absent_reason reason);
+void publish_delete(struct entry *e, const char *by, control_done_fn *done, void *arg);
+/** done once every worker has taken in seq. */
+void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg);
+void barrier_applied(struct control *c, unsigned worker, uint64_t seq);
+void barriers_end(struct control *c); /* each with a fault: we are closing */
+
+/* rotation.c: the executor for issued entries */
+void rotation_replan(struct entry *e);
+void rotation_stop(struct entry *e);
+void rotation_order(struct entry *e, control_done_fn *done, void *arg);
+int64_t rotation_renew_at_ms(const struct entry *e); /* 0: not planned */
+/** What the config asks of this entry's leaf. */
+MUST_USE struct fault *rotation_sans(const struct entry *e, struct san_set *ret);
+bool rotation_is_outdated(const struct entry *e);
+
+/* bundles.c */
+void bundles_refresh(struct control *c); /* every bundle whose anchors changed is published */
+
+/* reports.c */
+void reports_read(struct control *c);
+/* subscribers.c */
+struct subscriber *subscriber_note(struct control *c, unsigned worker, const struct report *r, struct entry *e);
+struct subscriber *subscriber_find(struct control *c, unsigned worker, const struct report *r);
+void subscriber_gone(struct control *c, struct subscriber *s);
+
+/* denials.c */
+void denial_note(struct control *c, const struct identity *i, const char *name, const struct node *n, const char *why);
+void denials_free(struct control *c);
+/* quarantine.c */
+void quarantine_note(struct control *c, const struct report *r, const struct entry *e);
+void quarantine_sweep(struct control *c, int64_t now_ms);
+void quarantine_end_entry(struct control *c, const struct entry *e); /* a newer version came */
+void quarantine_free(struct control *c);
+
+/* audit.c: one line in the log and one record, before the effect */
+void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version, const char *by,
+	const char *detail);
+
+/* start.c */
+void start_check_ready(struct control *c);
+#endif
