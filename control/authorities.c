@@ -44,7 +44,7 @@ static char *blob_name(const struct authority *a, const char *key)
 static struct kept *kept_find(struct authority *a, const char *key)
 {
 	struct kept *k;
-	LL_FOREACH(a->kept, k)
+	LL_FOREACH (a->kept, k)
 		if (strcmp(k->key, key) == 0)
 			return k;
 	k = mem_new(struct kept);
@@ -61,13 +61,15 @@ static const struct secret *env_load(void *arg, const char *key)
 		AUTO(mem_freep) char *name = blob_name(a, key);
 		struct fault *f = store_load_blob(a->control->o.store, name, &k->bytes);
 		if (f)
-			log_event(LOG_ERROR, "authority.state_unreadable", LS("authority", a->name), LS("key", key), LF(f));
+			log_event(LOG_ERROR, "authority.state_unreadable", LS("authority", a->name), LS("key", key),
+				LF(f));
 		fault_free(f);
 	}
 	return k->bytes;
 }
 
-static void env_save(void *arg, const char *key, const struct secret *bytes, void (*done)(void *done_arg, struct fault *f), void *done_arg)
+static void env_save(void *arg, const char *key, const struct secret *bytes,
+	void (*done)(void *done_arg, struct fault *f), void *done_arg)
 {
 	struct authority *a = arg;
 	struct kept *k = kept_find(a, key);
@@ -98,8 +100,14 @@ static void env_on_trust(void *arg)
 static struct fault *make_driver(struct authority *a, const struct authority_def *def)
 {
 	struct control *c = a->control;
-	struct ca_env env = {.loop = c->o.loop, .jobs = c->o.jobs, .clock = c->o.clock, .authority = a->name, .arg = a,
-		.load = env_load, .save = env_save, .on_trust = env_on_trust};
+	struct ca_env env = {.loop = c->o.loop,
+		.jobs = c->o.jobs,
+		.clock = c->o.clock,
+		.authority = a->name,
+		.arg = a,
+		.load = env_load,
+		.save = env_save,
+		.on_trust = env_on_trust};
 	switch (def->type) {
 	case AUTHORITY_BUILTIN:
 		return builtin_new(&def->builtin, &env, &a->ca);
@@ -110,7 +118,7 @@ static struct fault *make_driver(struct authority *a, const struct authority_def
 static void authority_release_memory(struct authority *a)
 {
 	struct kept *k, *next;
-	LL_FOREACH_SAFE(a->kept, k, next) {
+	LL_FOREACH_SAFE (a->kept, k, next) {
 		secret_free(k->bytes);
 		free(k->key);
 		free(k);
@@ -143,7 +151,7 @@ struct fault *authority_new(struct control *c, const struct authority_def *def, 
 struct authority *authority_find(struct control *c, const char *name)
 {
 	struct authority *a;
-	LL_FOREACH(c->authorities, a)
+	LL_FOREACH (c->authorities, a)
 		if (strcmp(a->name, name) == 0)
 			return a;
 	return NULL;
@@ -168,7 +176,8 @@ static void on_ready(void *arg, struct fault *f)
 	free(a->error);
 	a->error = f ? mem_strdup(fault_text(f)) : NULL;
 	if (f) {
-		int64_t wait = backoff_next_ms(&a->backoff, fault_retry_after_ms(f), table_hash(a->name, strlen(a->name)));
+		int64_t wait =
+			backoff_next_ms(&a->backoff, fault_retry_after_ms(f), table_hash(a->name, strlen(a->name)));
 		log_event(LOG_ERROR, "authority.not_ready", LS("authority", a->name), LI("retry_in_ms", wait), LF(f));
 		fault_free(f);
 		if (!a->control->closing)
@@ -192,9 +201,14 @@ static void start_driver(void *arg)
 void authorities_start(struct control *c)
 {
 	struct authority *a;
-	LL_FOREACH(c->authorities, a)
+	LL_FOREACH (c->authorities, a)
 		if (!a->started)
 			start_driver(a);
+}
+
+struct authority *authority_next(struct authority *a)
+{
+	return a->next;
 }
 
 const char *authority_name(const struct authority *a)
@@ -244,7 +258,7 @@ void authority_acquire(struct authority *a, void (*go)(void *arg), void *arg)
 bool authority_forget(struct authority *a, void *arg)
 {
 	struct waiting *w, *next;
-	LL_FOREACH_SAFE(a->waiting, w, next)
+	LL_FOREACH_SAFE (a->waiting, w, next)
 		if (w->arg == arg) {
 			LL_DELETE(a->waiting, w);
 			free(w);

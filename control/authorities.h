@@ -1,5 +1,6 @@
-/* control/authorities.h - the running authorities by name: their drivers, what they keep in the store, how many issuances
- * each may have under way. Not its duty: when something is issued (rotation.c) or what an answer is worth (issuance.c). */
+/* control/authorities.h - the running authorities by name: their drivers, what they keep in the store, how many
+ * issuances each may have under way. Not its duty: when something is issued (rotation.c) or what an answer is worth
+ * (issuance.c). */
 #ifndef CONTROL_AUTHORITIES_H
 #define CONTROL_AUTHORITIES_H
 #include <stdbool.h>
@@ -14,9 +15,11 @@ struct fault;
 /** Issuances under way at once per authority; the rest waits in order. */
 enum { AUTHORITY_CONCURRENCY = 16 };
 
-/** Make the driver and begin to start it; ready is logged and told to control. The control owns it: authority_close(). */
+/** Make the driver and begin to start it; ready is logged and told to control. The control owns it: authority_close().
+ */
 MUST_USE struct fault *authority_new(struct control *c, const struct authority_def *def, struct authority **ret);
 struct authority *authority_find(struct control *c, const char *name); /* NULL: none */
+struct authority *authority_next(struct authority *a);		       /* of the same control */
 const char *authority_name(const struct authority *a);
 const char *authority_type(const struct authority *a);
 bool authority_is_ready(const struct authority *a);
@@ -26,8 +29,8 @@ struct anchors *authority_anchors(struct authority *a); /* borrowed; NULL until 
 struct ca *authority_ca(struct authority *a);
 size_t authority_running(const struct authority *a);
 
-/** Wait for a free place; go(arg) runs on the loop, now or later, once the authority is ready and a place is free: it must end
- *  with authority_release(). authority_forget() takes a waiting arg out again. */
+/** Wait for a free place; go(arg) runs on the loop, now or later, once the authority is ready and a place is free: it
+ * must end with authority_release(). authority_forget() takes a waiting arg out again. */
 void authority_acquire(struct authority *a, void (*go)(void *arg), void *arg);
 bool authority_forget(struct authority *a, void *arg);
 void authority_release(struct authority *a);

@@ -40,8 +40,8 @@ struct control_options {
 MUST_USE struct fault *control_new(const struct control_options *o, struct definitions *d, struct control **ret);
 struct policy *control_policy(struct control *c); /* the snapshot now; borrowed */
 struct inbox *control_inbox(struct control *c);
-/** Publish what is stored, start the authorities, plan. ready(arg, fault) once every authority answered and every exact name
- *  has a version, or with the fault of the first authority that cannot start. */
+/** Publish what is stored, start the authorities, plan. ready(arg, fault) once every authority answered and every exact
+ * name has a version, or with the fault of the first authority that cannot start. */
 void control_start(struct control *c, const struct outlet *o, void (*ready)(void *arg, struct fault *f), void *arg);
 /** Whole or not at all; takes d. CONFLICT, INVALID: refused, the old ones stay. */
 MUST_USE struct fault *control_reload(struct control *c, struct definitions *d);
@@ -55,13 +55,17 @@ struct credential *control_internal_credential(struct control *c, const char *na
 
 /** --- orders of an operator: done(arg, fault or NULL) once stored and taken in by every worker --- */
 typedef void control_done_fn(void *arg, struct fault *f);
-/** References are taken. CONFLICT: the name is in the config, or has another kind. INVALID: what Envoy would refuse or apply
- *  openly. by: who orders, for the audit ("uid 0"). */
-void control_put_certificate(struct control *c, const char *name, struct credential *cred, const char *by, control_done_fn *done, void *arg);
-void control_put_bundle(struct control *c, const char *name, struct anchors *a, const char *by, control_done_fn *done, void *arg);
+/** References are taken. CONFLICT: the name is in the config, or has another kind. INVALID: what Envoy would refuse or
+ * apply openly. by: who orders, for the audit ("uid 0"). */
+void control_put_certificate(
+	struct control *c, const char *name, struct credential *cred, const char *by, control_done_fn *done, void *arg);
+void control_put_bundle(
+	struct control *c, const char *name, struct anchors *a, const char *by, control_done_fn *done, void *arg);
 /** NOT_FOUND; CONFLICT: the name is in the config. *ret_subscribers: proxies that keep what they hold. */
-void control_delete(struct control *c, const char *name, const char *by, size_t *ret_subscribers, control_done_fn *done, void *arg);
-/** Every entry of this name; the first failure ends the wait. NOT_FOUND, INVALID (nothing to rotate: brought, or a bundle). */
+void control_delete(
+	struct control *c, const char *name, const char *by, size_t *ret_subscribers, control_done_fn *done, void *arg);
+/** Every entry of this name; the first failure ends the wait. NOT_FOUND, INVALID (nothing to rotate: brought, or a
+ * bundle). */
 void control_rotate(struct control *c, const char *name, const char *by, control_done_fn *done, void *arg);
 /** The current version of the entry with this text ("default{uid=1000}") or name. The caller owns a reference.
  *  NOT_FOUND; CONFLICT: the name has several entries (the text lists them). */
@@ -75,10 +79,10 @@ struct control_subscriber {
 };
 struct control_secret {
 	const char *name, *entry, *source; /* source: profile and authority, or "put" */
-	enum secret_kind kind;             /* 0: asked for, not known */
-	struct version *version;           /* or NULL */
-	int64_t renew_at_ms;               /* 0: not planned */
-	const char *last_error;            /* of the last failed issuance, or NULL */
+	enum secret_kind kind;		   /* 0: asked for, not known */
+	struct version *version;	   /* or NULL */
+	int64_t renew_at_ms;		   /* 0: not planned */
+	const char *last_error;		   /* of the last failed issuance, or NULL */
 	int64_t last_error_at_ms;
 	bool issuing, memory_only;
 	size_t subscribers, acked; /* acked: hold this very version by their own word */
@@ -87,7 +91,8 @@ struct control_secret {
 	int64_t wanted_at_ms;
 };
 void control_each_secret(struct control *c, void (*fn)(void *arg, const struct control_secret *s), void *arg);
-void control_each_subscriber(struct control *c, const char *entry, void (*fn)(void *arg, const struct control_subscriber *s), void *arg);
+void control_each_subscriber(
+	struct control *c, const char *entry, void (*fn)(void *arg, const struct control_subscriber *s), void *arg);
 struct control_denial {
 	const char *identity, *name, *node, *hint; /* hint: the rule that would allow it */
 	int64_t first_at_ms, last_at_ms;

@@ -29,8 +29,8 @@ struct profile_def {
 	char *authority;
 	enum key_type key;
 	int64_t lifetime_ms;
-	int renew_from_percent; /* of the life: 10..80 */
-	int renew_to_percent;   /* > from, <= 80 */
+	int renew_from_percent;			  /* of the life: 10..80 */
+	int renew_to_percent;			  /* > from, <= 80 */
 	struct template_list sans[SAN_EMAIL + 1]; /* by san_type; a secret may replace each */
 };
 
@@ -39,7 +39,7 @@ struct secret_def {
 	enum secret_kind kind;
 	/* SECRET_TLS_CERTIFICATE */
 	char *profile;
-	bool replaces[SAN_EMAIL + 1];             /* this secret's own list stands instead of the profile's */
+	bool replaces[SAN_EMAIL + 1]; /* this secret's own list stands instead of the profile's */
 	struct template_list sans[SAN_EMAIL + 1];
 	/* SECRET_VALIDATION_CONTEXT */
 	char **authorities;
@@ -74,6 +74,7 @@ const struct authority_def *definitions_authority(const struct definitions *d, c
 const struct profile_def *definitions_profile(const struct definitions *d, const char *name);
 const struct secret_def *definitions_secret(const struct definitions *d, const char *name);
 /** The SAN templates that hold for a secret: its own list where it replaces, else its profile's. */
-const struct template_list *definitions_sans(const struct definitions *d, const struct secret_def *s, enum san_type type);
+const struct template_list *definitions_sans(
+	const struct definitions *d, const struct secret_def *s, enum san_type type);
 void definitions_free(struct definitions *d); /* with everything in it; NULL is fine */
 #endif

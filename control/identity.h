@@ -1,5 +1,5 @@
-/* control/identity.h - who a caller is, proven: a unix peer or the SANs of a verified client certificate. node.id is a claim
- * and never part of it. Immutable, shared. Thread: any. */
+/* control/identity.h - who a caller is, proven: a unix peer or the SANs of a verified client certificate. node.id is a
+ * claim and never part of it. Immutable, shared. Thread: any. */
 #ifndef CONTROL_IDENTITY_H
 #define CONTROL_IDENTITY_H
 #include <stdbool.h>
@@ -24,10 +24,10 @@ struct client_trust {
 	const char *authority;
 	struct anchors *anchors;
 };
-/** Judge evidence at a wall time. DENIED: the certificate expired, or leads to none of the anchors, or has no SAN. trust is
- *  read for TLS alone. The caller owns *ret. */
-MUST_USE struct fault *identity_from_evidence(
-	const struct evidence *e, const struct client_trust *trust, size_t trust_count, int64_t now_ms, struct identity **ret);
+/** Judge evidence at a wall time. DENIED: the certificate expired, or leads to none of the anchors, or has no SAN.
+ * trust is read for TLS alone. The caller owns *ret. */
+MUST_USE struct fault *identity_from_evidence(const struct evidence *e, const struct client_trust *trust,
+	size_t trust_count, int64_t now_ms, struct identity **ret);
 struct identity *identity_ref(struct identity *i);
 void identity_unref(struct identity *i); /* NULL is fine */
 void identity_unrefp(struct identity **i);
@@ -46,8 +46,8 @@ const char *identity_key(const struct identity *i);
 const char *identity_text(const struct identity *i);
 /** The `who` that would match it: "{uid: 1000}" or "{uri: "spiffe://td/x", ca: mesh}". Borrowed. */
 const char *identity_who(const struct identity *i);
-/** A proven attribute for templates: "uid", "gid"; "uri", "dns" where there is exactly one of that type; "spiffe.trust_domain",
- *  "spiffe.path" of the only SPIFFE URI. Appends it to ret; false when this identity has none. */
+/** A proven attribute for templates: "uid", "gid"; "uri", "dns" where there is exactly one of that type;
+ * "spiffe.trust_domain", "spiffe.path" of the only SPIFFE URI. Appends it to ret; false when this identity has none. */
 struct buf;
 bool identity_attribute(const struct identity *i, const char *name, struct buf *ret);
 #endif

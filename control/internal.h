@@ -2,6 +2,7 @@
 #ifndef CONTROL_INTERNAL_H
 #define CONTROL_INTERNAL_H
 #include "base/backoff.h"
+#include "base/fault.h"
 #include "base/table.h"
 #include "cache/entry.h"
 #include "cache/store.h"
@@ -52,11 +53,11 @@ struct entry {
 	struct control *control;
 	struct entry_key *key;
 	const struct secret_def *def; /* NULL: brought, or asked for and not known */
-	uint64_t generation;          /* of its definition: what was begun under another one is not published */
-	enum secret_kind kind;        /* 0: not known */
+	uint64_t generation;	      /* of its definition: what was begun under another one is not published */
+	enum secret_kind kind;	      /* 0: not known */
 	struct version *current;      /* what workers serve */
-	bool memory_only;             /* current is not in the store */
-	bool committing;              /* a version is on its way to the store */
+	bool memory_only;	      /* current is not in the store */
+	bool committing;	      /* a version is on its way to the store */
 	struct issuance *issuance;
 	struct timer *timer;
 	struct backoff backoff;
@@ -84,7 +85,7 @@ struct barrier {
 
 struct denial {
 	UT_hash_handle hh; /* control.denials, by key */
-	char *key;         /* identity and name */
+	char *key;	   /* identity and name */
 	char *identity, *name, *node, *hint;
 	int64_t first_at_ms, last_at_ms;
 	uint64_t count;
@@ -106,8 +107,8 @@ struct control {
 	struct policy *policy;
 	uint64_t generation; /* of definitions and policy */
 	const struct outlet *outlet;
-	uint64_t seq; /* last one used */
-	uint64_t *applied;    /* per worker */
+	uint64_t seq;	   /* last one used */
+	uint64_t *applied; /* per worker */
 	struct barrier *barriers;
 	struct inbox inbox;
 	struct wakeup *wakeup; /* rings the loop when a batch is posted */
@@ -135,16 +136,18 @@ uint64_t control_next_seq(struct control *c);
 /* entries.c: the table */
 struct entry *entry_find(struct control *c, const struct entry_key *key);
 struct entry *entry_find_text(struct control *c, const char *text);
-struct entry *entry_make(struct control *c, struct entry_key *key);  /* finds or adds */
-void entry_drop_if_idle(struct entry *e);                            /* frees one that means nothing to anybody */
+struct entry *entry_make(struct control *c, struct entry_key *key); /* finds or adds */
+void entry_drop_if_idle(struct entry *e);			    /* frees one that means nothing to anybody */
 void entry_free(struct entry *e);
-struct entry_key *entry_key_internal(const char *name);              /* of a certificate of our own */
+struct entry_key *entry_key_internal(const char *name); /* of a certificate of our own */
 void entry_set_error(struct entry *e, const struct fault *f);
 
 /* publish.c: from a new version to every worker. Commit comes before publish (design: invariant 5). */
-/** Takes v; event is what the audit says ("rotation.issued", ...). done runs once workers have it, or with the fault. */
-void publish_version(struct entry *e, struct version *v, const char *event, const char *by, control_done_fn *done, void *arg);
-void publish_current(struct entry *e);  /* again, to all: an idempotent answer to `wanted` */
+/** Takes v; event is what the audit says ("rotation.issued", ...). done runs once workers have it, or with the fault.
+ */
+void publish_version(
+	struct entry *e, struct version *v, const char *event, const char *by, control_done_fn *done, void *arg);
+void publish_current(struct entry *e); /* again, to all: an idempotent answer to `wanted` */
 void publish_absent(struct entry *e, int worker, enum absent_reason reason);
 void publish_delete(struct entry *e, const char *by, control_done_fn *done, void *arg);
 /** done once every worker has taken in seq. */
@@ -155,6 +158,7 @@ void barriers_end(struct control *c); /* each with a fault: we are closing */
 /* rotation.c: the executor for issued entries */
 void rotation_replan(struct entry *e);
 void rotation_stop(struct entry *e);
+void rotation_close(struct entry *e); /* for good: waiters hear so */
 void rotation_order(struct entry *e, control_done_fn *done, void *arg);
 int64_t rotation_renew_at_ms(const struct entry *e); /* 0: not planned */
 /** What the config asks of this entry's leaf. */
@@ -181,9 +185,21 @@ void quarantine_end_entry(struct control *c, const struct entry *e); /* a newer 
 void quarantine_free(struct control *c);
 
 /* audit.c: one line in the log and one record, before the effect */
-void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version, const char *by,
-	const char *detail);
+void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
+	const char *by, const char *detail);
 
-/* start.c */
+/* reload.c */
+enum { DEFINITION_VARIABLES_MAX = 16 };
+/** The variables that a secret's templates use, each once; 0: it is the same for all. Names are borrowed. */
+size_t definition_variables(
+	const struct definitions *d, const struct secret_def *s, const char *ret[DEFINITION_VARIABLES_MAX]);
+/* control.c */
 void start_check_ready(struct control *c);
+void control_make_exact_entries(struct control *c);
+
+/* meters.c */
+void meters_issued(struct control *c, const char *authority, const struct fault *f); /* f NULL: accepted */
+void meters_denied(struct control *c);
+void meters_nacked(struct control *c);
+void meters_discarded(struct control *c);
 #endif

@@ -50,9 +50,12 @@ static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)
 	struct credential *c = NULL;
 	i->op = NULL;
 	if (!f) {
-		const struct check_expectation expected = {.key = i->key, .sans = &i->sans,
-			.anchors = authority_anchors(i->authority), .now_ms = control_now_ms(i->control),
-			.clock_skew_ms = CLOCK_SKEW_MS, .served_not_after_ms = i->spec.served_not_after_ms};
+		const struct check_expectation expected = {.key = i->key,
+			.sans = &i->sans,
+			.anchors = authority_anchors(i->authority),
+			.now_ms = control_now_ms(i->control),
+			.clock_skew_ms = CLOCK_SKEW_MS,
+			.served_not_after_ms = i->spec.served_not_after_ms};
 		f = check_answer(answer, &expected, &c);
 	}
 	ca_answer_free(answer);
@@ -63,7 +66,9 @@ static void on_place(void *arg)
 {
 	struct issuance *i = arg;
 	i->acquired = true;
-	const struct ca_request request = {.csr = i->csr, .sans = &i->sans, .key_type = i->spec.key_type,
+	const struct ca_request request = {.csr = i->csr,
+		.sans = &i->sans,
+		.key_type = i->spec.key_type,
 		.lifetime_ms = i->spec.lifetime_ms,
 		.deadline_ms = clock_mono_ms(i->control->o.clock) + i->spec.timeout_ms};
 	i->op = ca_issue(authority_ca(i->authority), &request, on_issued, i);

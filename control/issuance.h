@@ -1,5 +1,5 @@
-/* control/issuance.h - one leaf, from key to checked credential: key generation in a job, the authority, the core's checks.
- * One completion, on the loop. Not its duty: deciding when, storing, publishing. */
+/* control/issuance.h - one leaf, from key to checked credential: key generation in a job, the authority, the core's
+ * checks. One completion, on the loop. Not its duty: deciding when, storing, publishing. */
 #ifndef CONTROL_ISSUANCE_H
 #define CONTROL_ISSUANCE_H
 #include <stdint.h>

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 struct node {
-	char *id;         /* "" when it had none; at most NODE_TEXT_MAX bytes */
+	char *id; /* "" when it had none; at most NODE_TEXT_MAX bytes */
 	char *cluster;
-	char *user_agent; /* "envoy" */
+	char *user_agent;				      /* "envoy" */
 	uint32_t version_major, version_minor, version_patch; /* user_agent_build_version; 0.0.0: unknown */
 };
 #define NODE_TEXT_MAX ((size_t)256)

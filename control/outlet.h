@@ -1,6 +1,6 @@
 /* control/outlet.h - what control tells the workers, as a struct of functions that the serving side hands down (control
- * sees no socket). Each call posts one message to each worker named and returns; messages to a worker arrive in order, and
- * seq grows with every call (design: invariants 1, 2, 3). Thread: control. */
+ * sees no socket). Each call posts one message to each worker named and returns; messages to a worker arrive in order,
+ * and seq grows with every call (design: invariants 1, 2, 3). Thread: control. */
 #ifndef CONTROL_OUTLET_H
 #define CONTROL_OUTLET_H
 #include <stdbool.h>
@@ -23,16 +23,17 @@ struct outlet {
 	void *arg;
 	/** v is the entry's current version from now on. A reference is taken per worker. */
 	void (*publish)(void *arg, const struct entry_key *entry, struct version *v, uint64_t seq);
-	/** The entry has nothing to serve (UNKNOWN, DELETED, PENDING: to all or to one worker), or this name is denied to this
-	 *  identity (DENIED; then identity and name say whose, entry may be NULL). */
-	void (*absent)(void *arg, int worker, const struct entry_key *entry, const struct identity *identity, const char *name,
-		enum absent_reason reason, uint64_t seq);
-	/** Evaluate with this snapshot from now on; known denials are forgotten, waiting subscriptions are asked anew. */
+	/** The entry has nothing to serve (UNKNOWN, DELETED, PENDING: to all or to one worker), or this name is denied
+	 * to this identity (DENIED; then identity and name say whose, entry may be NULL). */
+	void (*absent)(void *arg, int worker, const struct entry_key *entry, const struct identity *identity,
+		const char *name, enum absent_reason reason, uint64_t seq);
+	/** Evaluate with this snapshot from now on; known denials are forgotten, waiting subscriptions are asked anew.
+	 */
 	void (*policy)(void *arg, struct policy *p, uint64_t seq);
 	/** Do not offer this version of the entry to this node under this identity while it holds an older valid one;
 	 *  on = false: `retry`, expiry or a newer version ended it. */
-	void (*quarantine)(void *arg, const struct identity *identity, const char *node_id, const struct entry_key *entry,
-		const char *version_id, bool on, uint64_t seq);
+	void (*quarantine)(void *arg, const struct identity *identity, const char *node_id,
+		const struct entry_key *entry, const char *version_id, bool on, uint64_t seq);
 	/** The worker's batch was read: it may post the next one. */
 	void (*taken)(void *arg, unsigned worker);
 	unsigned workers;

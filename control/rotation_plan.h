@@ -1,6 +1,6 @@
-/* control/rotation_plan.h - when a leaf is renewed, from facts alone. Pure: the executor (rotation.c) does one step and asks
- * again. Facts are stored, states are computed; the draw within the window is seeded by the version's hash, so a restart or
- * a replica plans the same. All times are wall times in ms. */
+/* control/rotation_plan.h - when a leaf is renewed, from facts alone. Pure: the executor (rotation.c) does one step and
+ * asks again. Facts are stored, states are computed; the draw within the window is seeded by the version's hash, so a
+ * restart or a replica plans the same. All times are wall times in ms. */
 #ifndef CONTROL_ROTATION_PLAN_H
 #define CONTROL_ROTATION_PLAN_H
 #include <stdbool.h>
@@ -21,8 +21,8 @@ struct rotation_facts {
 };
 
 enum rotation_action {
-	ROTATION_IDLE,  /* nothing to do until something is wanted */
-	ROTATION_WAIT,  /* issue at at_ms */
+	ROTATION_IDLE,	/* nothing to do until something is wanted */
+	ROTATION_WAIT,	/* issue at at_ms */
 	ROTATION_ISSUE, /* now */
 };
 

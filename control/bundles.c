@@ -1,0 +1,68 @@
+/* control/bundles.c - configured trust bundles: the union of their authorities' anchors, published anew when it
+ * changes. */
+#include "base/anchors.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/internal.h"
+
+enum { BUNDLE_AUTHORITIES_MAX = 64 };
+
+static void on_published(void *arg, struct fault *f)
+{
+	struct entry *e = arg;
+	if (f) {
+		entry_set_error(e, f);
+		log_event(LOG_ERROR, "bundle.not_published", LS("secret", entry_key_text(e->key)), LF(f));
+	}
+	fault_free(f);
+	bundles_refresh(e->control); /* anchors may have changed while it was stored */
+}
+
+/* NULL in *ret while an authority of the bundle is not ready: a part of the trust is worse than the former whole. */
+static struct fault *collect(const struct entry *e, struct anchors **ret)
+{
+	struct anchors *sets[BUNDLE_AUTHORITIES_MAX];
+	size_t count = 0;
+	if (e->def->authority_count > BUNDLE_AUTHORITIES_MAX)
+		return fault_new(FAULT_INVALID, "a bundle of %zu authorities; at most %d", e->def->authority_count,
+			BUNDLE_AUTHORITIES_MAX);
+	for (size_t i = 0; i < e->def->authority_count; i++) {
+		struct anchors *a = control_anchors(e->control, e->def->authorities[i]);
+		if (!a)
+			return NULL;
+		sets[count++] = a;
+	}
+	return anchors_union(sets, count, ret);
+}
+
+static void refresh(struct entry *e)
+{
+	AUTO(anchors_unrefp) struct anchors *now = NULL;
+	struct version *v = NULL;
+	struct fault *f = collect(e, &now);
+	if (!f && (!now || (e->current && anchors_equal(version_anchors(e->current), now))))
+		return;
+	const struct version_origin origin = {NULL, NULL, control_now_ms(e->control)};
+	if (!f)
+		f = version_new_bundle(e->key, now, &origin, &v);
+	if (f) {
+		entry_set_error(e, f);
+		log_event(LOG_ERROR, "bundle.not_made", LS("secret", entry_key_text(e->key)), LF(f));
+		fault_free(f);
+		return;
+	}
+	entry_set_error(e, NULL);
+	publish_version(e, v, "bundle.changed", NULL, on_published, e);
+}
+
+void bundles_refresh(struct control *c)
+{
+	if (!c->started || c->closing)
+		return;
+	for (struct entry *e = c->entries, *next; e; e = next) {
+		next = e->hh.next;
+		if (e->def && e->def->kind == SECRET_VALIDATION_CONTEXT && !e->committing)
+			refresh(e);
+	}
+}

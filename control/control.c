@@ -1,0 +1,325 @@
+/* control/control.c - made, started, closed: the life of the control loop's state. */
+#include "control/control.h"
+#include "base/anchors.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/io/job.h"
+#include "base/io/loop.h"
+#include "base/io/wakeup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/internal.h"
+#include "control/meters.h"
+#include "control/template.h"
+
+/* How often wall and monotonic time are compared, and by how much they may part before everything is planned anew. */
+#define WATCH_MS MS_PER_S
+#define JUMP_MS (INT64_C(2) * MS_PER_S)
+
+int64_t control_now_ms(const struct control *c)
+{
+	return clock_wall_ms(c->o.clock);
+}
+
+uint64_t control_next_seq(struct control *c)
+{
+	return ++c->seq;
+}
+
+static void replan_all(struct control *c)
+{
+	for (struct entry *e = c->entries, *next; e; e = next) {
+		next = e->hh.next;
+		rotation_replan(e);
+	}
+}
+
+static void on_watch(void *arg)
+{
+	struct control *c = arg;
+	int64_t now = control_now_ms(c);
+	int64_t offset = now - clock_mono_ms(c->o.clock);
+	int64_t jump = offset - c->clock_offset_ms;
+	if (jump > JUMP_MS || jump < -JUMP_MS) {
+		log_event(LOG_WARN, "clock.jumped", LI("by_ms", jump));
+		replan_all(c);
+	}
+	c->clock_offset_ms = offset;
+	quarantine_sweep(c, now);
+	timer_start(c->watch, WATCH_MS);
+}
+
+static void on_wakeup(void *arg)
+{
+	reports_read(arg);
+}
+
+/* --- what the store holds --- */
+
+struct loading {
+	struct control *c;
+	struct store_tx *drop; /* what the config no longer knows */
+	size_t versions, dropped, damaged;
+};
+
+static void load_version(void *arg, struct version *v, bool is_current, int64_t put_at_ms)
+{
+	struct loading *l = arg;
+	struct entry_key *key = (struct entry_key *)version_entry(v);
+	const struct secret_def *def = definitions_secret(l->c->definitions, entry_key_name(key));
+	bool brought = !version_authority(v) && version_kind(v) == SECRET_TLS_CERTIFICATE;
+	(void)put_at_ms;
+	if (version_kind(v) == SECRET_VALIDATION_CONTEXT && !def)
+		brought = true;
+	if (def ? def->kind != version_kind(v) || brought : !brought) {
+		store_tx_drop_entry(l->drop, key);
+		l->dropped++;
+		return;
+	}
+	struct entry *e = entry_make(l->c, key);
+	if (!is_current) {
+		if (e->past_count < ENTRY_PAST_MAX) {
+			struct past_version *p = &e->past[e->past_count++];
+			(void)snprintf(p->id, sizeof p->id, "%s", version_id(v));
+			p->not_after_ms = version_not_after_ms(v);
+		}
+		return;
+	}
+	version_unref(e->current);
+	e->current = version_ref(v);
+	e->kind = version_kind(v);
+	e->def = def;
+	/* A templated entry counts as wanted when it was last renewed: kept fresh for up to two lives after a restart.
+	 */
+	e->wanted_at_ms = version_received_at_ms(v);
+	l->versions++;
+}
+
+static void load_damaged(void *arg, struct fault *f)
+{
+	struct loading *l = arg;
+	l->damaged++;
+	log_event(LOG_ERROR, "store.record_damaged", LF(f));
+	fault_free(f);
+}
+
+static void load_fact(void *arg, const char *key, int64_t value)
+{
+	(void)arg;
+	(void)key;
+	(void)value;
+}
+
+static void on_dropped(void *arg, struct fault *f)
+{
+	(void)arg;
+	if (f)
+		log_event(LOG_WARN, "store.not_cleaned", LF(f));
+	fault_free(f);
+}
+
+static struct fault *load(struct control *c)
+{
+	struct loading l = {c, store_tx_new(), 0, 0, 0};
+	const struct store_visitor v = {&l, load_version, load_damaged, load_fact};
+	struct fault *f = store_load(c->o.store, &v);
+	if (f || l.dropped == 0)
+		store_tx_free(l.drop);
+	else
+		store_commit(c->o.store, l.drop, on_dropped, NULL);
+	if (!f)
+		log_event(LOG_INFO, "store.loaded", LI("versions", l.versions), LI("dropped", l.dropped),
+			LI("damaged", l.damaged));
+	return f;
+}
+
+/* The names that exist whoever asks: exact leaves, bundles, our own certificates. */
+void control_make_exact_entries(struct control *c)
+{
+	for (size_t i = 0; i < c->definitions->secret_count; i++) {
+		const struct secret_def *def = &c->definitions->secrets[i];
+		const char *variables[DEFINITION_VARIABLES_MAX];
+		if (definition_variables(c->definitions, def, variables))
+			continue;
+		struct entry_key *key =
+			def->internal ? entry_key_internal(def->name) : entry_key_new(def->name, NULL, 0);
+		struct entry *e = entry_make(c, key);
+		entry_key_unref(key);
+		e->def = def;
+		e->kind = def->kind;
+	}
+}
+
+static struct fault *make_authorities(struct control *c)
+{
+	for (size_t i = 0; i < c->definitions->authority_count; i++) {
+		struct authority *a;
+		TRY(authority_new(c, &c->definitions->authorities[i], &a));
+	}
+	return NULL;
+}
+
+struct fault *control_new(const struct control_options *o, struct definitions *d, struct control **ret)
+{
+	struct control *c = mem_new(struct control);
+	c->o = *o;
+	c->definitions = d;
+	c->generation = 1;
+	c->policy = policy_new(d, c->generation);
+	c->wakeup = wakeup_new(o->loop, on_wakeup, c);
+	c->inbox.mailbox = mailbox_new(wakeup_ring, c->wakeup);
+	c->watch = timer_new(o->loop, on_watch, c);
+	c->meters = control_meters_new(c, o->metrics);
+	*ret = c;
+	TRY(load(c));
+	TRY(make_authorities(c));
+	control_make_exact_entries(c);
+	return NULL;
+}
+
+struct policy *control_policy(struct control *c)
+{
+	return c->policy;
+}
+
+struct inbox *control_inbox(struct control *c)
+{
+	return &c->inbox;
+}
+
+struct anchors *control_anchors(struct control *c, const char *authority)
+{
+	struct authority *a = authority_find(c, authority);
+	return a ? authority_anchors(a) : NULL;
+}
+
+struct credential *control_internal_credential(struct control *c, const char *name)
+{
+	struct entry_key *key = entry_key_internal(name);
+	struct entry *e = entry_find(c, key);
+	entry_key_unref(key);
+	return e && e->current ? version_credential(e->current) : NULL;
+}
+
+/* --- start --- */
+
+static void on_first_start_complete(void *arg, struct fault *f)
+{
+	(void)arg;
+	if (f)
+		log_event(LOG_ERROR, "store.first_start_incomplete", LF(f));
+	fault_free(f);
+}
+
+const char *control_unready(struct control *c)
+{
+	free(c->unready);
+	c->unready = NULL;
+	for (struct authority *a = c->authorities; a; a = authority_next(a))
+		if (!authority_is_ready(a)) {
+			const char *error = authority_error(a);
+			c->unready = mem_printf("authority %s is not ready%s%s", authority_name(a), error ? ": " : "",
+				error ? error : "");
+			return c->unready;
+		}
+	for (struct entry *e = c->entries; e; e = e->hh.next)
+		if (e->def && !e->current && (entry_key_attribute_count(e->key) == 0 || e->def->internal)) {
+			c->unready = mem_printf("secret %s has no version yet%s%s", entry_key_text(e->key),
+				e->last_error ? ": " : "", e->last_error ? e->last_error : "");
+			return c->unready;
+		}
+	return NULL;
+}
+
+void start_check_ready(struct control *c)
+{
+	if (c->ready_told || !c->started || control_unready(c))
+		return;
+	c->ready_told = true;
+	if (c->o.first_start) {
+		struct store_tx *tx = store_tx_new();
+		store_tx_complete_first_start(tx);
+		store_commit(c->o.store, tx, on_first_start_complete, NULL);
+	}
+	c->ready(c->ready_arg, NULL);
+}
+
+void control_start(struct control *c, const struct outlet *o, void (*ready)(void *arg, struct fault *f), void *arg)
+{
+	c->outlet = o;
+	c->applied = mem_array(uint64_t, o->workers);
+	c->ready = ready;
+	c->ready_arg = arg;
+	c->started = true;
+	c->clock_offset_ms = control_now_ms(c) - clock_mono_ms(c->o.clock);
+	timer_start(c->watch, WATCH_MS);
+	for (struct entry *e = c->entries; e; e = e->hh.next) {
+		e->outdated = rotation_is_outdated(e);
+		publish_current(e);
+		if (e->def && e->def->internal && e->current && c->o.on_internal)
+			c->o.on_internal(c->o.arg, entry_key_name(e->key), version_credential(e->current));
+	}
+	authorities_start(c);
+	replan_all(c);
+	bundles_refresh(c);
+	start_check_ready(c);
+}
+
+/* --- close --- */
+
+static void free_control(struct control *c)
+{
+	while (c->subscribers)
+		subscriber_gone(c, c->subscribers);
+	for (struct entry *e = c->entries, *next; e; e = next) {
+		next = e->hh.next;
+		entry_free(e);
+	}
+	denials_free(c);
+	quarantine_free(c);
+	mailbox_free(c->inbox.mailbox);
+	wakeup_free(c->wakeup);
+	timer_free(c->watch);
+	control_meters_free(c->meters);
+	policy_unref(c->policy);
+	definitions_free(c->definitions);
+	free(c->applied);
+	free(c->unready);
+	void (*closed)(void *arg) = c->closed;
+	void *arg = c->closed_arg;
+	free(c);
+	closed(arg);
+}
+
+static void close_step(void *arg)
+{
+	struct control *c = arg;
+	if (c->authorities) {
+		authority_close(c->authorities, close_step, c);
+		return;
+	}
+	/* Commits under way still name entries: their completions come before this one, in order. */
+	for (struct entry *e = c->entries; e; e = e->hh.next)
+		if (e->committing || e->waiters) {
+			timer_start(c->watch, 1);
+			return;
+		}
+	if (jobs_pending(c->o.jobs) || store_pending(c->o.store)) {
+		timer_start(c->watch, 1);
+		return;
+	}
+	free_control(c);
+}
+
+void control_close(struct control *c, void (*closed)(void *arg), void *arg)
+{
+	c->closing = true;
+	c->closed = closed;
+	c->closed_arg = arg;
+	timer_free(c->watch);
+	c->watch = timer_new(c->o.loop, close_step, c);
+	for (struct entry *e = c->entries; e; e = e->hh.next)
+		rotation_close(e);
+	barriers_end(c);
+	timer_start(c->watch, 0);
+}

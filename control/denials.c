@@ -1,0 +1,67 @@
+/* control/denials.c - who was denied what, once per identity and name, bounded: no peer can make us remember or write
+ * without end. Envoy itself shows an operator nothing but silence, so each first denial is a log line with the rule
+ * that would allow it. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "control/identity.h"
+#include "control/internal.h"
+
+enum { DENIALS_MAX = 1024 };
+
+static char *hint_for(const struct identity *i, const char *name, const char *why)
+{
+	if (why)
+		return mem_strdup(why);
+	AUTO(mem_freep) char *safe = text_escaped(name);
+	return mem_printf("add {who: %s, may: [\"%s\"]}", identity_who(i), safe);
+}
+
+void denial_note(struct control *c, const struct identity *i, const char *name, const struct node *n, const char *why)
+{
+	AUTO(mem_freep) char *key = mem_printf("%s\x1f%s", identity_key(i), name);
+	struct denial *d = NULL;
+	int64_t now = control_now_ms(c);
+	meters_denied(c);
+	HASH_FIND_STR(c->denials, key, d);
+	if (d) {
+		d->count++;
+		d->last_at_ms = now;
+		return;
+	}
+	if (HASH_COUNT(c->denials) >= DENIALS_MAX) {
+		if (c->denials_beyond++ == 0)
+			log_event(LOG_WARN, "policy.denials_full", LI("remembered", DENIALS_MAX),
+				LS("identity", identity_text(i)), LS("note", "further denials are only counted"));
+		return;
+	}
+	d = mem_new(struct denial);
+	d->key = TAKE(key);
+	d->identity = mem_strdup(identity_text(i));
+	d->name = mem_strdup(name);
+	d->node = mem_strdup(n ? n->id : "");
+	d->hint = hint_for(i, name, why);
+	d->first_at_ms = d->last_at_ms = now;
+	d->count = 1;
+	HASH_ADD_KEYPTR(hh, c->denials, d->key, strlen(d->key), d);
+	audit_note(c, NULL, "policy.denied", name, NULL, d->identity, d->hint);
+}
+
+static void denial_free(struct denial *d)
+{
+	free(d->key);
+	free(d->identity);
+	free(d->name);
+	free(d->node);
+	free(d->hint);
+	free(d);
+}
+
+void denials_free(struct control *c)
+{
+	struct denial *d, *next;
+	HASH_ITER (hh, c->denials, d, next) {
+		HASH_DELETE(hh, c->denials, d);
+		denial_free(d);
+	}
+}

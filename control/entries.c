@@ -1,0 +1,73 @@
+/* control/entries.c - the table of entries: found by key, made when asked for, freed when they mean nothing to anybody.
+ */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/io/loop.h"
+#include "base/mem.h"
+#include "control/internal.h"
+
+struct entry *entry_find(struct control *c, const struct entry_key *key)
+{
+	struct entry *e = NULL;
+	size_t len;
+	const void *bytes = entry_key_bytes(key, &len);
+	HASH_FIND(hh, c->entries, bytes, len, e);
+	return e;
+}
+
+struct entry *entry_find_text(struct control *c, const char *text)
+{
+	for (struct entry *e = c->entries; e; e = e->hh.next)
+		if (strcmp(entry_key_text(e->key), text) == 0)
+			return e;
+	return NULL;
+}
+
+struct entry *entry_make(struct control *c, struct entry_key *key)
+{
+	struct entry *e = entry_find(c, key);
+	if (e)
+		return e;
+	e = mem_new(struct entry);
+	e->control = c;
+	e->key = entry_key_ref(key);
+	e->backoff = (struct backoff){.base_ms = MS_PER_S, .cap_ms = MS_PER_MIN};
+	size_t len;
+	const void *bytes = entry_key_bytes(e->key, &len);
+	HASH_ADD_KEYPTR(hh, c->entries, bytes, len, e);
+	return e;
+}
+
+struct entry_key *entry_key_internal(const char *name)
+{
+	/* An attribute that no identity has: no client's name leads here. */
+	static const char *const mark[] = {"internal=1"};
+	return entry_key_new(name, mark, 1);
+}
+
+void entry_free(struct entry *e)
+{
+	invariant(!e->issuance && !e->committing && !e->subscribers);
+	HASH_DELETE(hh, e->control->entries, e);
+	if (e->memory_only)
+		e->control->memory_only--;
+	timer_free(e->timer);
+	version_unref(e->current);
+	entry_key_unref(e->key);
+	free(e->last_error);
+	free(e->last_nack);
+	free(e);
+}
+
+void entry_drop_if_idle(struct entry *e)
+{
+	if (!e->def && !e->current && !e->subscribers && !e->issuance && !e->committing && !e->waiters)
+		entry_free(e);
+}
+
+void entry_set_error(struct entry *e, const struct fault *f)
+{
+	free(e->last_error);
+	e->last_error = f ? mem_strdup(fault_text(f)) : NULL;
+	e->last_error_at_ms = f ? control_now_ms(e->control) : 0;
+}

@@ -1,0 +1,186 @@
+#include "control/meters.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "control/internal.h"
+
+enum { SECRETS_MAX = 20000, AUTHORITIES_MAX = 256 };
+
+struct control_meters {
+	struct metrics *registry;
+	struct metrics_family *issued, *failed;
+	struct counter *denials, *nacks, *discarded;
+};
+
+typedef double secret_value_fn(const struct entry *e);
+
+static void emit_secrets(struct control *c, struct metrics_sink *sink, secret_value_fn *value)
+{
+	for (const struct entry *e = c->entries; e; e = e->hh.next) {
+		if (!e->current && !e->def)
+			continue; /* names that are only asked for are a peer's choice: no series for them */
+		AUTO(mem_freep) char *safe = text_escaped(entry_key_text(e->key));
+		const char *const labels[] = {safe};
+		double v = value(e);
+		if (v >= 0)
+			metrics_emit(sink, labels, v);
+	}
+}
+
+static double not_after_of(const struct entry *e)
+{
+	return e->current ? (double)version_not_after_ms(e->current) / 1000 : -1;
+}
+
+static double renew_at_of(const struct entry *e)
+{
+	int64_t at = rotation_renew_at_ms(e);
+	return at ? (double)at / 1000 : -1;
+}
+
+static double subscribers_of(const struct entry *e)
+{
+	return (double)e->subscriber_count;
+}
+
+static void collect_not_after(void *arg, struct metrics_sink *sink)
+{
+	emit_secrets(arg, sink, not_after_of);
+}
+
+static void collect_renew_at(void *arg, struct metrics_sink *sink)
+{
+	emit_secrets(arg, sink, renew_at_of);
+}
+
+static void collect_subscribers(void *arg, struct metrics_sink *sink)
+{
+	emit_secrets(arg, sink, subscribers_of);
+}
+
+static void collect_authorities(void *arg, struct metrics_sink *sink)
+{
+	struct control *c = arg;
+	for (struct authority *a = c->authorities; a; a = authority_next(a)) {
+		const char *const labels[] = {authority_name(a)};
+		metrics_emit(sink, labels, authority_is_ready(a));
+	}
+}
+
+static void collect_memory_only(void *arg, struct metrics_sink *sink)
+{
+	const struct control *c = arg;
+	metrics_emit(sink, NULL, (double)c->memory_only);
+}
+
+static void collect_wanted_unknown(void *arg, struct metrics_sink *sink)
+{
+	const struct control *c = arg;
+	size_t n = 0;
+	for (const struct entry *e = c->entries; e; e = e->hh.next)
+		n += !e->current && !e->def && e->subscribers;
+	metrics_emit(sink, NULL, (double)n);
+}
+
+static void collect_secret_memory(void *arg, struct metrics_sink *sink)
+{
+	(void)arg;
+	static const char *const locked[] = {"locked"}, *const unlocked[] = {"unlocked"}, *const used[] = {"used"};
+	struct secret_usage u = secret_usage();
+	metrics_emit(sink, locked, (double)u.locked_bytes);
+	metrics_emit(sink, unlocked, (double)u.unlocked_bytes);
+	metrics_emit(sink, used, (double)u.used_bytes);
+}
+
+struct control_meters *control_meters_new(struct control *c, struct metrics *m)
+{
+	if (!m)
+		return NULL;
+	struct control_meters *k = mem_new(struct control_meters);
+	k->registry = m;
+	k->issued = metrics_add_family(m, METRICS_COUNTER,
+		&(struct metrics_def){.name = "leafcast_issuances",
+			.help = "Leaves received from an authority and accepted.",
+			.labels = {"authority"},
+			.max_children = AUTHORITIES_MAX});
+	k->failed = metrics_add_family(m, METRICS_COUNTER,
+		&(struct metrics_def){.name = "leafcast_issuance_failures",
+			.help = "Issuances that failed or whose answer was rejected, by fault code.",
+			.labels = {"authority", "code"},
+			.max_children = AUTHORITIES_MAX});
+	k->denials = metrics_add_counter(m, "leafcast_denials", "Names asked for that policy does not grant.");
+	k->nacks = metrics_add_counter(m, "leafcast_secret_nacks", "NACKs that control was told of.");
+	k->discarded = metrics_add_counter(
+		m, "leafcast_versions_discarded", "Leaves wiped because their definition changed meanwhile.");
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_secret_not_after_timestamp_seconds",
+			.help = "When the version served now ends.",
+			.labels = {"secret"},
+			.max_children = SECRETS_MAX},
+		collect_not_after, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_secret_renew_at_timestamp_seconds",
+			.help = "When the next renewal is planned.",
+			.labels = {"secret"},
+			.max_children = SECRETS_MAX},
+		collect_renew_at, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_secret_subscribers",
+			.help = "Streams that subscribe to the secret.",
+			.labels = {"secret"},
+			.max_children = SECRETS_MAX},
+		collect_subscribers, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_authority_ready",
+			.help = "1 while the authority can issue.",
+			.labels = {"authority"},
+			.max_children = AUTHORITIES_MAX},
+		collect_authorities, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_versions_memory_only",
+			.help = "Versions served that the store could not take."},
+		collect_memory_only, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_names_wanted_unknown",
+			.help = "Names that are subscribed to and that nobody defined."},
+		collect_wanted_unknown, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_secret_memory_bytes",
+			.help = "Memory for secrets: pages that are locked and that are not, and what is used of them.",
+			.labels = {"state"},
+			.max_children = 3},
+		collect_secret_memory, c);
+	return k;
+}
+
+void control_meters_free(struct control_meters *k)
+{
+	free(k);
+}
+
+void meters_issued(struct control *c, const char *authority, const struct fault *f)
+{
+	if (!c->meters)
+		return;
+	const char *const labels[] = {authority, f ? fault_code_name(fault_code(f)) : NULL};
+	counter_inc(metrics_counter_of(f ? c->meters->failed : c->meters->issued, labels));
+}
+
+void meters_denied(struct control *c)
+{
+	if (c->meters)
+		counter_inc(c->meters->denials);
+}
+
+void meters_nacked(struct control *c)
+{
+	if (c->meters)
+		counter_inc(c->meters->nacks);
+}
+
+void meters_discarded(struct control *c)
+{
+	if (c->meters)
+		counter_inc(c->meters->discarded);
+}

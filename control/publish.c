@@ -1,0 +1,231 @@
+/* control/publish.c - from a new version to every worker. The store has it first (design: invariant 5); where the store
+ * cannot be written, the renewal of what is already granted goes on in memory, loudly, and is written again later,
+ * while new grants fail (design.md, section 7). */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/internal.h"
+
+struct publication {
+	struct entry *entry;
+	struct version *version; /* NULL: a deletion */
+	uint64_t generation;
+	control_done_fn *done;
+	void *arg;
+};
+
+void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg)
+{
+	struct barrier *b = mem_new(struct barrier);
+	b->seq = seq;
+	b->done = done;
+	b->arg = arg;
+	LL_APPEND(c->barriers, b);
+}
+
+static uint64_t applied_by_all(const struct control *c)
+{
+	uint64_t least = UINT64_MAX;
+	for (unsigned w = 0; w < c->outlet->workers; w++)
+		if (c->applied[w] < least)
+			least = c->applied[w];
+	return least;
+}
+
+void barrier_applied(struct control *c, unsigned worker, uint64_t seq)
+{
+	if (seq > c->applied[worker])
+		c->applied[worker] = seq;
+	uint64_t least = applied_by_all(c);
+	struct barrier *b, *next, *due = NULL;
+	LL_FOREACH_SAFE (c->barriers, b, next) {
+		if (b->seq > least)
+			continue;
+		LL_DELETE(c->barriers, b);
+		LL_APPEND(due, b);
+	}
+	LL_FOREACH_SAFE (due, b, next) {
+		b->done(b->arg, NULL);
+		free(b);
+	}
+}
+
+void barriers_end(struct control *c)
+{
+	while (c->barriers) {
+		struct barrier *b = c->barriers;
+		LL_DELETE(c->barriers, b);
+		b->done(b->arg, fault_new(FAULT_UNAVAILABLE, "leafcast is stopping"));
+		free(b);
+	}
+}
+
+void publish_current(struct entry *e)
+{
+	struct control *c = e->control;
+	if (c->outlet && e->current && !(e->def && e->def->internal))
+		c->outlet->publish(c->outlet->arg, e->key, e->current, control_next_seq(c));
+}
+
+void publish_absent(struct entry *e, int worker, enum absent_reason reason)
+{
+	struct control *c = e->control;
+	if (c->outlet)
+		c->outlet->absent(
+			c->outlet->arg, worker, e->key, NULL, entry_key_name(e->key), reason, control_next_seq(c));
+}
+
+/* The version that was current becomes a past one; what is expired or beyond the limit leaves the store. */
+static void retire_current(struct entry *e, struct store_tx *tx)
+{
+	int64_t now = control_now_ms(e->control);
+	if (e->current && e->past_count == ENTRY_PAST_MAX) {
+		store_tx_drop_version(tx, e->key, e->past[0].id);
+		memmove(&e->past[0], &e->past[1], --e->past_count * sizeof e->past[0]);
+	}
+	size_t kept = 0;
+	for (size_t i = 0; i < e->past_count; i++) {
+		if (e->past[i].not_after_ms < now)
+			store_tx_drop_version(tx, e->key, e->past[i].id);
+		else
+			e->past[kept++] = e->past[i];
+	}
+	e->past_count = kept;
+	if (!e->current)
+		return;
+	struct past_version *p = &e->past[e->past_count++];
+	(void)snprintf(p->id, sizeof p->id, "%s", version_id(e->current));
+	p->not_after_ms = version_not_after_ms(e->current);
+}
+
+static void set_memory_only(struct entry *e, bool on)
+{
+	if (e->memory_only == on)
+		return;
+	e->memory_only = on;
+	if (on)
+		e->control->memory_only++;
+	else
+		e->control->memory_only--;
+}
+
+static void serve(struct entry *e, struct version *v)
+{
+	struct control *c = e->control;
+	version_unref(e->current);
+	e->current = version_ref(v);
+	e->kind = version_kind(v);
+	e->outdated = false;
+	quarantine_end_entry(c, e);
+	publish_current(e);
+	log_event(LOG_INFO, "secret.published", LS("secret", entry_key_text(e->key)), LS("version", version_id(v)),
+		LS("kind", secret_kind_name(version_kind(v))), LT("not_after", version_not_after_ms(v)),
+		LI("subscribers", e->subscriber_count), LB("stored", !e->memory_only));
+	if (e->def && e->def->internal && c->o.on_internal)
+		c->o.on_internal(c->o.arg, entry_key_name(e->key), version_credential(v));
+}
+
+static void on_dropped(void *arg, struct fault *f)
+{
+	(void)arg;
+	if (f)
+		log_event(LOG_ERROR, "store.not_dropped", LF(f));
+	fault_free(f);
+}
+
+static void on_stored(void *arg, struct fault *f)
+{
+	struct publication *p = arg;
+	struct entry *e = p->entry;
+	struct control *c = e->control;
+	bool renewal = e->current && e->def;
+	e->committing = false;
+	if (!f && p->generation != e->generation) { /* design: invariant 4 */
+		f = fault_new(FAULT_CONFLICT, "the definition of %s changed meanwhile", entry_key_text(e->key));
+		meters_discarded(c);
+		struct store_tx *tx = store_tx_new();
+		audit_note(c, tx, "secret.discarded", entry_key_text(e->key), version_id(p->version), NULL,
+			"definition changed");
+		store_tx_drop_version(tx, e->key, version_id(p->version));
+		if (e->current)
+			store_tx_put_version(tx, e->current);
+		store_commit(c->o.store, tx, on_dropped, NULL);
+	} else if (f && renewal && fault_code(f) == FAULT_UNAVAILABLE && !c->closing) {
+		log_event(LOG_ERROR, "store.unwritable", LS("secret", entry_key_text(e->key)),
+			LS("effect", "the renewal is served from memory; it is written when the store can be"), LF(f));
+		set_memory_only(e, true);
+		fault_free(f);
+		f = NULL;
+	} else if (!f) {
+		set_memory_only(e, false);
+	}
+	if (f) {
+		p->done(p->arg, f);
+		entry_drop_if_idle(e);
+	} else {
+		serve(e, p->version);
+		barrier_wait(c, c->seq, p->done, p->arg);
+		if (!c->outlet)
+			barriers_end(c);
+		start_check_ready(c);
+	}
+	version_unref(p->version);
+	free(p);
+}
+
+void publish_version(
+	struct entry *e, struct version *v, const char *event, const char *by, control_done_fn *done, void *arg)
+{
+	struct publication *p = mem_new(struct publication);
+	p->entry = e;
+	p->version = v;
+	p->generation = e->generation;
+	p->done = done;
+	p->arg = arg;
+	e->committing = true;
+	struct store_tx *tx = store_tx_new();
+	audit_note(e->control, tx, event, entry_key_text(e->key), version_id(v), by, NULL);
+	if (!e->current || strcmp(version_id(e->current), version_id(v)) != 0)
+		retire_current(e, tx);
+	store_tx_put_version(tx, v);
+	store_commit(e->control->o.store, tx, on_stored, p);
+}
+
+static void on_deleted(void *arg, struct fault *f)
+{
+	struct publication *p = arg;
+	struct entry *e = p->entry;
+	struct control *c = e->control;
+	e->committing = false;
+	if (f) {
+		p->done(p->arg, f);
+	} else {
+		log_event(LOG_INFO, "secret.deleted", LS("secret", entry_key_text(e->key)),
+			LI("subscribers", e->subscriber_count),
+			LS("note", "a running Envoy keeps what it holds; revoke the certificate where it must not be "
+				   "used"));
+		set_memory_only(e, false);
+		version_unref(e->current);
+		e->current = NULL;
+		e->past_count = 0;
+		publish_absent(e, OUTLET_ALL_WORKERS, ABSENT_DELETED);
+		barrier_wait(c, c->seq, p->done, p->arg);
+		entry_drop_if_idle(e);
+	}
+	free(p);
+}
+
+void publish_delete(struct entry *e, const char *by, control_done_fn *done, void *arg)
+{
+	struct publication *p = mem_new(struct publication);
+	p->entry = e;
+	p->done = done;
+	p->arg = arg;
+	e->committing = true;
+	struct store_tx *tx = store_tx_new();
+	audit_note(e->control, tx, "secret.deleted", entry_key_text(e->key), e->current ? version_id(e->current) : NULL,
+		by, NULL);
+	store_tx_drop_entry(tx, e->key);
+	store_commit(e->control->o.store, tx, on_deleted, p);
+}

@@ -1,0 +1,234 @@
+/* control/rotation.c - the executor of issued entries: asks the planner, does one step, asks again. One issuance per
+ * entry at a time; failures back off by the life that is left. */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/io/loop.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/internal.h"
+#include "control/rotation_plan.h"
+#include "control/template.h"
+
+/* Longest sleep: wall time can be set while we wait. */
+#define LONGEST_WAIT_MS (INT64_C(6) * MS_PER_HOUR)
+#define ISSUE_TIMEOUT_MS (INT64_C(30) * MS_PER_S)
+
+static const struct profile_def *profile_of(const struct entry *e)
+{
+	return e->def && e->def->kind == SECRET_TLS_CERTIFICATE
+		       ? definitions_profile(e->control->definitions, e->def->profile)
+		       : NULL;
+}
+
+static bool is_exact(const struct entry *e)
+{
+	return entry_key_attribute_count(e->key) == 0 || e->def->internal;
+}
+
+static bool keep_fresh(const struct entry *e, int64_t now)
+{
+	if (is_exact(e) || e->subscribers)
+		return true;
+	int64_t life = e->current ? version_life_ms(e->current) : MS_PER_HOUR;
+	return e->wanted_at_ms && now - e->wanted_at_ms < 2 * life;
+}
+
+static struct rotation_plan plan_of(const struct entry *e, int64_t now)
+{
+	const struct profile_def *p = profile_of(e);
+	struct rotation_facts facts = {.renew_from_percent = p->renew_from_percent,
+		.renew_to_percent = p->renew_to_percent,
+		.keep_fresh = keep_fresh(e, now),
+		.ordered = e->ordered || e->outdated,
+		.retry_at_ms = e->retry_at_ms};
+	if (e->current) {
+		facts.version_id = version_id(e->current);
+		facts.not_before_ms = version_not_before_ms(e->current);
+		facts.not_after_ms = version_not_after_ms(e->current);
+		facts.received_at_ms = version_received_at_ms(e->current);
+	}
+	return rotation_plan(&facts, now);
+}
+
+int64_t rotation_renew_at_ms(const struct entry *e)
+{
+	if (!profile_of(e))
+		return 0;
+	struct rotation_plan p = plan_of(e, control_now_ms(e->control));
+	return p.action == ROTATION_IDLE ? 0 : p.at_ms;
+}
+
+struct fault *rotation_sans(const struct entry *e, struct san_set *ret)
+{
+	for (int type = SAN_DNS; type <= SAN_EMAIL; type++) {
+		const struct template_list *list =
+			definitions_sans(e->control->definitions, e->def, (enum san_type)type);
+		for (size_t i = 0; i < list->count; i++) {
+			AUTO(mem_freep) char *value = NULL;
+			TRY(template_expand(list->items[i], e->key, &value));
+			TRY(san_set_add(ret, (enum san_type)type, value));
+		}
+	}
+	return ret->count
+		       ? NULL
+		       : fault_new(FAULT_INVALID, "%s: the profile and the secret name no SAN", entry_key_text(e->key));
+}
+
+bool rotation_is_outdated(const struct entry *e)
+{
+	const struct profile_def *p = profile_of(e);
+	if (!p || !e->current || !version_credential(e->current))
+		return false;
+	const struct cert_info *info = credential_info(version_credential(e->current));
+	struct san_set sans = {NULL, 0};
+	struct fault *f = rotation_sans(e, &sans);
+	const char *authority = version_authority(e->current);
+	bool same = !f && san_set_equal(&sans, &info->sans) && strcmp(info->key, key_type_name(p->key)) == 0 &&
+		    authority && strcmp(authority, p->authority) == 0;
+	fault_free(f);
+	san_set_free(&sans);
+	return !same;
+}
+
+static void tell_waiters(struct entry *e, struct fault *f)
+{
+	struct waiter *list = e->waiters;
+	e->waiters = NULL;
+	while (list) {
+		struct waiter *w = list;
+		list = w->next;
+		w->done(w->arg, f ? fault_new(fault_code(f), "%s", fault_text(f)) : NULL);
+		free(w);
+	}
+}
+
+static void failed(struct entry *e, struct fault *f)
+{
+	int64_t now = control_now_ms(e->control);
+	int64_t left = e->current ? version_not_after_ms(e->current) - now : MS_PER_HOUR;
+	e->backoff.cap_ms = rotation_retry_cap_ms(left > 0 ? left : 0);
+	size_t len;
+	const void *key = entry_key_bytes(e->key, &len);
+	int64_t wait = backoff_next_ms(&e->backoff, fault_retry_after_ms(f), table_hash(key, len) ^ (uint64_t)now);
+	e->retry_at_ms = now + wait;
+	entry_set_error(e, f);
+	log_event(!e->current || left < version_life_ms(e->current) / 5 ? LOG_ERROR : LOG_WARN, "rotation.failed",
+		LS("secret", entry_key_text(e->key)), LI("retry_in_ms", wait),
+		LI("life_left_ms", e->current ? left : 0), LF(f));
+	e->ordered = false; /* an order is answered once, with this failure; the plan goes on */
+	tell_waiters(e, f);
+	fault_free(f);
+	rotation_replan(e);
+	start_check_ready(e->control);
+}
+
+static void on_published(void *arg, struct fault *f)
+{
+	struct entry *e = arg;
+	if (f) {
+		failed(e, f);
+		return;
+	}
+	tell_waiters(e, NULL);
+}
+
+static void on_leaf(void *arg, struct fault *f, struct credential *c)
+{
+	struct entry *e = arg;
+	struct version *v = NULL;
+	e->issuance = NULL;
+	if (!f) {
+		const struct profile_def *p = profile_of(e);
+		const struct version_origin origin = {p->authority, p->name, control_now_ms(e->control)};
+		f = version_new_certificate(e->key, c, &origin, &v);
+	}
+	credential_unref(c);
+	meters_issued(e->control, profile_of(e)->authority, f);
+	if (f) {
+		failed(e, f);
+		return;
+	}
+	e->ordered = false;
+	e->retry_at_ms = 0;
+	backoff_reset(&e->backoff);
+	entry_set_error(e, NULL);
+	publish_version(e, v, "secret.issued", NULL, on_published, e);
+}
+
+static void begin(struct entry *e)
+{
+	const struct profile_def *p = profile_of(e);
+	struct authority *a = authority_find(e->control, p->authority);
+	struct san_set sans = {NULL, 0};
+	struct fault *f =
+		a ? rotation_sans(e, &sans) : fault_new(FAULT_NOT_FOUND, "authority %s does not exist", p->authority);
+	if (f) {
+		san_set_free(&sans);
+		failed(e, f);
+		return;
+	}
+	struct issuance_spec spec = {
+		.key_type = p->key, .sans = &sans, .lifetime_ms = p->lifetime_ms, .timeout_ms = ISSUE_TIMEOUT_MS};
+	/* A lifetime that was shortened in the config may end before what is served; one that was not may not. */
+	if (e->current && control_now_ms(e->control) + p->lifetime_ms > version_not_after_ms(e->current))
+		spec.served_not_after_ms = version_not_after_ms(e->current);
+	e->issuance = issuance_start(e->control, a, &spec, on_leaf, e);
+	san_set_free(&sans);
+}
+
+static void on_timer(void *arg)
+{
+	rotation_replan(arg);
+}
+
+void rotation_replan(struct entry *e)
+{
+	struct control *c = e->control;
+	if (!profile_of(e) || e->issuance || e->committing || c->closing || !c->started)
+		return;
+	int64_t now = control_now_ms(c);
+	struct rotation_plan p = plan_of(e, now);
+	if (!e->timer)
+		e->timer = timer_new(c->o.loop, on_timer, e);
+	timer_stop(e->timer);
+	switch (p.action) {
+	case ROTATION_IDLE:
+		break;
+	case ROTATION_WAIT: {
+		int64_t wait = p.at_ms - now;
+		timer_start(e->timer, wait > LONGEST_WAIT_MS ? LONGEST_WAIT_MS : wait);
+		break;
+	}
+	case ROTATION_ISSUE:
+		begin(e);
+		break;
+	}
+}
+
+void rotation_stop(struct entry *e)
+{
+	if (e->issuance) {
+		issuance_cancel(e->issuance);
+		e->issuance = NULL;
+	}
+	if (e->timer)
+		timer_stop(e->timer);
+}
+
+void rotation_close(struct entry *e)
+{
+	rotation_stop(e);
+	AUTO(fault_freep) struct fault *f = fault_new(FAULT_UNAVAILABLE, "leafcast is stopping");
+	tell_waiters(e, f);
+}
+
+void rotation_order(struct entry *e, control_done_fn *done, void *arg)
+{
+	struct waiter *w = mem_new(struct waiter);
+	w->done = done;
+	w->arg = arg;
+	LL_APPEND(e->waiters, w);
+	e->ordered = true;
+	e->retry_at_ms = 0;
+	rotation_replan(e);
+}
