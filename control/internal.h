@@ -150,6 +150,7 @@ void publish_version(
 void publish_current(struct entry *e); /* again, to all: an idempotent answer to `wanted` */
 void publish_absent(struct entry *e, int worker, enum absent_reason reason);
 void publish_delete(struct entry *e, const char *by, control_done_fn *done, void *arg);
+void publish_rewrite(struct entry *e);  /* a memory-only version is offered to the store again */
 /** done once every worker has taken in seq. */
 void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg);
 void barrier_applied(struct control *c, unsigned worker, uint64_t seq);

@@ -169,6 +169,7 @@ static void on_stored(void *arg, struct fault *f)
 		if (!c->outlet)
 			barriers_end(c);
 		start_check_ready(c);
+		rotation_replan(e);
 	}
 	version_unref(p->version);
 	free(p);
@@ -190,6 +191,33 @@ void publish_version(
 		retire_current(e, tx);
 	store_tx_put_version(tx, v);
 	store_commit(e->control->o.store, tx, on_stored, p);
+}
+
+static void on_rewritten(void *arg, struct fault *f)
+{
+	struct publication *p = arg;
+	struct entry *e = p->entry;
+	e->committing = false;
+	if (!f && e->current == p->version) {
+		set_memory_only(e, false);
+		log_event(LOG_INFO, "store.caught_up", LS("secret", entry_key_text(e->key)),
+			LS("version", version_id(p->version)));
+	}
+	fault_ignore(f, "told when it began; tried again at the next turn");
+	version_unref(p->version);
+	free(p);
+	rotation_replan(e);
+}
+
+void publish_rewrite(struct entry *e)
+{
+	struct publication *p = mem_new(struct publication);
+	p->entry = e;
+	p->version = version_ref(e->current);
+	e->committing = true;
+	struct store_tx *tx = store_tx_new();
+	store_tx_put_version(tx, e->current);
+	store_commit(e->control->o.store, tx, on_rewritten, p);
 }
 
 static void on_deleted(void *arg, struct fault *f)
