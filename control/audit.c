@@ -36,7 +36,7 @@ void audit_note(struct control *c, struct store_tx *tx, const char *event, const
 	log_event(LOG_INFO, event, LS("secret", entry), LS("version", version), LS("by", by), LS("detail", detail));
 	struct store_tx *own = tx ? NULL : store_tx_new();
 	store_tx_audit(tx ? tx : own, control_now_ms(c), event, text);
-	free(text);
+	free(text); /* json_dumps() uses the allocator set by json_set_alloc_funcs */
 	if (own)
 		store_commit(c->o.store, own, on_written, NULL);
 }

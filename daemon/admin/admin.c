@@ -1,0 +1,133 @@
+#include "daemon/admin/admin.h"
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/io/tcp_socket.h"
+#include "base/mem.h"
+#include "daemon/admin/internal.h"
+
+static const struct http_route api_routes[] = {
+	{"GET", "/v1/status", route_status},
+	{"POST", "/v1/subscribers", route_subscribers},
+	{"POST", "/v1/put", route_put},
+	{"POST", "/v1/delete", route_delete},
+	{"POST", "/v1/rotate", route_rotate},
+	{"POST", "/v1/get", route_get},
+	{"POST", "/v1/log-level", route_log_level},
+	{"POST", "/v1/reload", route_reload},
+	{"GET", "/metrics", route_metrics},
+	{"GET", "/healthz", route_healthz},
+	{"GET", "/readyz", route_readyz},
+	{NULL, NULL, NULL},
+};
+
+static const struct http_route telemetry_routes[] = {
+	{"GET", "/metrics", route_metrics},
+	{"GET", "/healthz", route_healthz},
+	{"GET", "/readyz", route_readyz},
+	{NULL, NULL, NULL},
+};
+
+struct admin *admin_new(const struct admin_options *o)
+{
+	admin_wipe_json_memory();
+	struct admin *a = mem_new(struct admin);
+	a->o = *o;
+	a->started_at_ms = clock_wall_ms(o->clock);
+	process_metrics_add(a);
+	return a;
+}
+
+static struct fault *add(struct admin *a, int fd, const struct http_route *routes, bool owner_only)
+{
+	if (a->listener_count == ADMIN_LISTENERS_MAX) {
+		(void)close(fd);
+		return fault_new(FAULT_EXHAUSTED, "more than %d telemetry listeners", ADMIN_LISTENERS_MAX - 1);
+	}
+	TRY(http_new(a->o.loop, fd, routes, owner_only, a, &a->listeners[a->listener_count]));
+	a->listener_count++;
+	return NULL;
+}
+
+struct fault *admin_listen_unix(struct admin *a, int listen_fd)
+{
+	return add(a, listen_fd, api_routes, true);
+}
+
+struct fault *admin_listen_tcp(struct admin *a, const char *address, int *ret_port)
+{
+	int fd = -1;
+	TRY(tcp_socket_listen(address, &fd, ret_port));
+	return add(a, fd, telemetry_routes, false);
+}
+
+void admin_quiesce(struct admin *a)
+{
+	a->quiesced = true;
+	for (unsigned i = 0; i < a->listener_count; i++)
+		http_quiesce(a->listeners[i]);
+}
+
+void admin_free(struct admin *a)
+{
+	if (!a)
+		return;
+	for (unsigned i = 0; i < a->listener_count; i++)
+		http_free(a->listeners[i]);
+	free(a);
+}
+
+struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret)
+{
+	json_error_t error;
+	const struct buf *body = http_body(x);
+	json_t *o = json_loadb(buf_text(body), body->len, JSON_REJECT_DUPLICATES, &error);
+	if (!json_is_object(o)) {
+		json_decref(o);
+		return fault_new(
+			FAULT_INVALID, "the body is not a JSON object%s%s", o ? "" : ": ", o ? "" : error.text);
+	}
+	const char *key;
+	json_t *value;
+	json_object_foreach(o, key, value)
+	{
+		AUTO(mem_freep) char *found = mem_printf(",%s,", key);
+		AUTO(mem_freep) char *known = mem_printf(",%s,", keys);
+		if (strstr(known, found))
+			continue;
+		struct fault *f = fault_new(FAULT_INVALID, "unknown key \"%s\"; valid: %s", key, keys);
+		json_decref(o);
+		return f;
+	}
+	*ret = o;
+	return NULL;
+}
+
+struct fault *admin_text(const json_t *o, const char *key, const char **ret)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+	if (!text)
+		return fault_new(FAULT_INVALID, "\"%s\" is missing, or is not a string", key);
+	*ret = text;
+	return NULL;
+}
+
+void admin_reply_json(struct http_exchange *x, json_t *o)
+{
+	struct buf b = BUF_SECRET_INIT;
+	char *text = json_dumps(o, JSON_INDENT(2));
+	json_decref(o);
+	if (!text) {
+		http_reply_fault(x, fault_new(FAULT_INTERNAL, "the answer holds text that is not UTF-8"));
+		return;
+	}
+	buf_add_text(&b, text);
+	buf_add_text(&b, "\n");
+	size_t len = strlen(text);
+	memset(text, 0, len);
+	json_free_text(text);
+	http_reply(x, 200, "application/json", &b);
+}

@@ -1,0 +1,42 @@
+/* daemon/admin/internal.h - shared by the routes of this folder alone: one file per route. */
+#ifndef DAEMON_ADMIN_INTERNAL_H
+#define DAEMON_ADMIN_INTERNAL_H
+#include <jansson.h>
+#include "base/fault.h"
+#include "daemon/admin/admin.h"
+#include "daemon/admin/http.h"
+
+enum { ADMIN_LISTENERS_MAX = 16 };
+struct admin {
+	struct admin_options o;
+	struct http *listeners[ADMIN_LISTENERS_MAX];
+	unsigned listener_count;
+	bool quiesced;
+	int64_t started_at_ms; /* wall */
+};
+
+void route_status(void *admin, struct http_exchange *x);      /* GET /v1/status */
+void route_subscribers(void *admin, struct http_exchange *x); /* POST /v1/subscribers {entry} */
+void route_put(void *admin, struct http_exchange *x);	      /* POST /v1/put */
+void route_delete(void *admin, struct http_exchange *x);      /* POST /v1/delete {name} */
+void route_rotate(void *admin, struct http_exchange *x);      /* POST /v1/rotate {name} */
+void route_get(void *admin, struct http_exchange *x);	      /* POST /v1/get {name} */
+void route_log_level(void *admin, struct http_exchange *x);   /* POST /v1/log-level {level} */
+void route_reload(void *admin, struct http_exchange *x);      /* POST /v1/reload */
+void route_metrics(void *admin, struct http_exchange *x);
+void route_healthz(void *admin, struct http_exchange *x);
+void route_readyz(void *admin, struct http_exchange *x);
+void process_metrics_add(struct admin *a);
+
+/** The body as an object. INVALID: not JSON, not an object, or a key that is not in keys ("name,cert"). The caller owns
+ * *ret. */
+MUST_USE struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret);
+/** A text of the object, or INVALID that names the key. Borrowed from the object. */
+MUST_USE struct fault *admin_text(const json_t *o, const char *key, const char **ret);
+/** Releases what json_dumps() made. */
+void json_free_text(char *text);
+/** Takes o. */
+void admin_reply_json(struct http_exchange *x, json_t *o);
+/** jansson's memory is wiped when freed, since requests hold keys. Once, before anything else of jansson. */
+void admin_wipe_json_memory(void);
+#endif

@@ -1,0 +1,182 @@
+/* daemon/admin/route_status.c - everything there is to see, as JSON. Times are ISO 8601 in UTC, null for never. */
+#include "base/anchors.h"
+#include "base/clock.h"
+#include "base/credential.h"
+#include "base/log.h"
+#include "cache/version.h"
+#include "control/control.h"
+#include "daemon/admin/internal.h"
+#include "sds/server.h"
+
+static json_t *time_value(int64_t wall_ms)
+{
+	char text[32];
+	if (!wall_ms)
+		return json_null();
+	clock_format(wall_ms, text, sizeof text);
+	return json_string(text);
+}
+
+static json_t *text_value(const char *text)
+{
+	return text && *text ? json_string(text) : json_null();
+}
+
+static void set(json_t *o, const char *key, json_t *value)
+{
+	(void)json_object_set_new(o, key, value ? value : json_null());
+}
+
+static json_t *sans_value(const struct san_set *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->count; i++)
+		(void)json_array_append_new(
+			list, json_sprintf("%s:%s", san_type_name(s->items[i].type), s->items[i].value));
+	return list;
+}
+
+static void add_version(json_t *o, const struct version *v)
+{
+	set(o, "version", json_string(version_id(v)));
+	set(o, "not_before", time_value(version_not_before_ms(v)));
+	set(o, "not_after", time_value(version_not_after_ms(v)));
+	set(o, "received_at", time_value(version_received_at_ms(v)));
+	const struct credential *c = version_credential(v);
+	if (c) {
+		const struct cert_info *info = credential_info(c);
+		set(o, "serial", json_string(info->serial));
+		set(o, "sha256", json_string(info->sha256));
+		set(o, "key_type", json_string(info->key));
+		set(o, "sans", sans_value(&info->sans));
+		return;
+	}
+	json_t *roots = json_array();
+	for (size_t i = 0; i < anchors_count(version_anchors(v)); i++)
+		(void)json_array_append_new(roots, json_string(anchors_info(version_anchors(v), i)->sha256));
+	set(o, "anchors", roots);
+}
+
+static const char *state_of(const struct control_secret *s, int64_t now)
+{
+	if (!s->kind)
+		return "unknown";
+	if (!s->version)
+		return s->last_error ? "failing" : "pending";
+	if (version_not_after_ms(s->version) <= now)
+		return "expired";
+	return s->memory_only ? "memory-only" : s->last_error ? "renewal failing" : "ok";
+}
+
+struct list {
+	json_t *array;
+	int64_t now_ms;
+};
+
+static void add_secret(void *arg, const struct control_secret *s)
+{
+	struct list *l = arg;
+	json_t *o = json_object();
+	set(o, "name", json_string(s->name));
+	set(o, "entry", json_string(s->entry));
+	set(o, "kind", s->kind ? json_string(secret_kind_name(s->kind)) : json_null());
+	set(o, "source", text_value(s->source));
+	set(o, "state", json_string(state_of(s, l->now_ms)));
+	if (s->version)
+		add_version(o, s->version);
+	set(o, "renew_at", time_value(s->renew_at_ms));
+	set(o, "issuing", json_boolean(s->issuing));
+	set(o, "subscribers", json_integer((json_int_t)s->subscribers));
+	set(o, "acked", json_integer((json_int_t)s->acked));
+	set(o, "last_ack_at", time_value(s->last_ack_at_ms));
+	set(o, "last_nack_at", time_value(s->last_nack_at_ms));
+	set(o, "last_nack", text_value(s->last_nack));
+	set(o, "last_error", text_value(s->last_error));
+	set(o, "last_error_at", time_value(s->last_error_at_ms));
+	set(o, "wanted_at", time_value(s->wanted_at_ms));
+	(void)json_array_append_new(l->array, o);
+}
+
+static void add_denial(void *arg, const struct control_denial *d)
+{
+	struct list *l = arg;
+	json_t *o = json_object();
+	set(o, "identity", json_string(d->identity));
+	set(o, "name", json_string(d->name));
+	set(o, "node", text_value(d->node));
+	set(o, "count", json_integer((json_int_t)d->count));
+	set(o, "first_at", time_value(d->first_at_ms));
+	set(o, "last_at", time_value(d->last_at_ms));
+	set(o, "hint", text_value(d->hint));
+	(void)json_array_append_new(l->array, o);
+}
+
+static void add_authority(void *arg, const struct control_authority *a)
+{
+	struct list *l = arg;
+	json_t *o = json_object();
+	set(o, "name", json_string(a->name));
+	set(o, "type", json_string(a->type));
+	set(o, "ready", json_boolean(a->ready));
+	set(o, "error", text_value(a->error));
+	set(o, "root_sha256", text_value(a->root_sha256));
+	set(o, "issuing", json_integer((json_int_t)a->issuing));
+	(void)json_array_append_new(l->array, o);
+}
+
+void route_status(void *admin, struct http_exchange *x)
+{
+	struct admin *a = admin;
+	int64_t now = clock_wall_ms(a->o.clock);
+	struct list secrets = {json_array(), now}, denials = {json_array(), now}, authorities = {json_array(), now};
+	control_each_secret(a->o.control, add_secret, &secrets);
+	control_each_denial(a->o.control, add_denial, &denials);
+	control_each_authority(a->o.control, add_authority, &authorities);
+	struct sds_counts counts = sds_server_counts(a->o.server);
+	json_t *o = json_object();
+	set(o, "version", json_string(a->o.version));
+	set(o, "now", time_value(now));
+	set(o, "started_at", time_value(a->started_at_ms));
+	set(o, "log_level", json_string(log_level_name(log_level())));
+	set(o, "unready", text_value(control_unready(a->o.control)));
+	set(o, "connections", json_integer((json_int_t)counts.connections));
+	set(o, "streams", json_integer((json_int_t)counts.streams));
+	set(o, "memory_only", json_integer((json_int_t)control_memory_only(a->o.control)));
+	set(o, "authorities", authorities.array);
+	set(o, "secrets", secrets.array);
+	set(o, "denials", denials.array);
+	admin_reply_json(x, o);
+}
+
+static void add_subscriber(void *arg, const struct control_subscriber *s)
+{
+	json_t *o = json_object();
+	set(o, "identity", json_string(s->identity));
+	set(o, "node", text_value(s->node));
+	set(o, "method", json_string(s->delta ? "delta" : "sotw"));
+	set(o, "since", time_value(s->since_ms));
+	set(o, "acked_version", text_value(s->acked_version));
+	set(o, "acked_at", time_value(s->acked_at_ms));
+	set(o, "nacked_version", text_value(s->nacked_version));
+	set(o, "nacked_at", time_value(s->nacked_at_ms));
+	set(o, "nack", text_value(s->nack_text));
+	(void)json_array_append_new(arg, o);
+}
+
+void route_subscribers(void *admin, struct http_exchange *x)
+{
+	struct admin *a = admin;
+	json_t *body = NULL;
+	const char *entry;
+	struct fault *f = admin_body(x, "entry", &body);
+	if (!f)
+		f = admin_text(body, "entry", &entry);
+	if (f) {
+		http_reply_fault(x, f);
+	} else {
+		json_t *list = json_array();
+		control_each_subscriber(a->o.control, entry, add_subscriber, list);
+		admin_reply_json(x, json_pack("{s:o}", "subscribers", list));
+	}
+	json_decref(body);
+}
