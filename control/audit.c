@@ -1,6 +1,7 @@
 /* control/audit.c - who decided what: one line in the log and one record in the store, written with the effect's own
  * transaction, so before the effect. Never key material. */
 #include <jansson.h>
+#include "base/io/json_memory.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -36,7 +37,7 @@ void audit_note(struct control *c, struct store_tx *tx, const char *event, const
 	log_event(LOG_INFO, event, LS("secret", entry), LS("version", version), LS("by", by), LS("detail", detail));
 	struct store_tx *own = tx ? NULL : store_tx_new();
 	store_tx_audit(tx ? tx : own, control_now_ms(c), event, text);
-	free(text); /* json_dumps() uses the allocator set by json_set_alloc_funcs */
+	json_memory_free_text(text);
 	if (own)
 		store_commit(c->o.store, own, on_written, NULL);
 }

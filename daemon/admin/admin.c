@@ -33,7 +33,6 @@ static const struct http_route telemetry_routes[] = {
 
 struct admin *admin_new(const struct admin_options *o)
 {
-	admin_wipe_json_memory();
 	struct admin *a = mem_new(struct admin);
 	a->o = *o;
 	a->started_at_ms = clock_wall_ms(o->clock);
@@ -126,8 +125,6 @@ void admin_reply_json(struct http_exchange *x, json_t *o)
 	}
 	buf_add_text(&b, text);
 	buf_add_text(&b, "\n");
-	size_t len = strlen(text);
-	memset(text, 0, len);
-	json_free_text(text);
+	json_memory_free_text(text);
 	http_reply(x, 200, "application/json", &b);
 }

@@ -309,7 +309,7 @@ void http_reply_fault(struct http_exchange *x, struct fault *f)
 	buf_add_text(&b,
 		text ? text : "{\"error\": {\"code\": \"INTERNAL\", \"message\": \"the message is not valid UTF-8\"}}");
 	buf_add_text(&b, "\n");
-	json_free_text(text);
+	json_memory_free_text(text);
 	json_decref(o);
 	http_reply(x, status_of(fault_code(f)), "application/json", &b);
 	fault_free(f);

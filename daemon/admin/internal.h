@@ -3,6 +3,7 @@
 #define DAEMON_ADMIN_INTERNAL_H
 #include <jansson.h>
 #include "base/fault.h"
+#include "base/io/json_memory.h"
 #include "daemon/admin/admin.h"
 #include "daemon/admin/http.h"
 
@@ -33,10 +34,6 @@ void process_metrics_add(struct admin *a);
 MUST_USE struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret);
 /** A text of the object, or INVALID that names the key. Borrowed from the object. */
 MUST_USE struct fault *admin_text(const json_t *o, const char *key, const char **ret);
-/** Releases what json_dumps() made. */
-void json_free_text(char *text);
 /** Takes o. */
 void admin_reply_json(struct http_exchange *x, json_t *o);
-/** jansson's memory is wiped when freed, since requests hold keys. Once, before anything else of jansson. */
-void admin_wipe_json_memory(void);
 #endif

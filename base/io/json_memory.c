@@ -1,8 +1,8 @@
-/* daemon/admin/json_memory.c - jansson's allocator with wiping: orders and answers hold private keys. */
+#include "base/io/json_memory.h"
+#include <jansson.h>
 #include <openssl/crypto.h>
 #include <stddef.h>
 #include "base/mem.h"
-#include "daemon/admin/internal.h"
 
 union header {
 	size_t size;
@@ -25,12 +25,12 @@ static void wiping_free(void *p)
 	free(h);
 }
 
-void admin_wipe_json_memory(void)
+void json_memory_wipe(void)
 {
 	json_set_alloc_funcs(wiping_malloc, wiping_free);
 }
 
-void json_free_text(char *text)
+void json_memory_free_text(char *text)
 {
 	wiping_free(text);
 }
