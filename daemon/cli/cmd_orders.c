@@ -1,0 +1,98 @@
+/* daemon/cli/cmd_orders.c - leafcast rotate, delete, reload, log-level */
+#include <stdio.h>
+#include "base/mem.h"
+#include "base/text.h"
+#include "daemon/cli/internal.h"
+
+static struct fault *order(const struct cli_input *in, const char *path, const char *key, json_t **ret)
+{
+	json_t *body = json_pack("{s:s}", key, in->names[0]);
+	struct fault *f = client_call(in, path, body, false, ret);
+	json_decref(body);
+	return f;
+}
+
+static struct fault *run_rotate(const struct cli_input *in)
+{
+	json_t *o = NULL;
+	TRY(order(in, "/v1/rotate", "name", &o));
+	json_decref(o);
+	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
+	(void)printf("%s: rotated; every worker serves the new version\n", safe);
+	return NULL;
+}
+
+static struct fault *run_delete(const struct cli_input *in)
+{
+	json_t *o = NULL;
+	TRY(order(in, "/v1/delete", "name", &o));
+	long long n = (long long)json_integer_value(json_object_get(o, "subscribers"));
+	json_decref(o);
+	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
+	(void)printf("%s: deleted\n", safe);
+	if (n)
+		(void)printf("%lld subscribed streams: a running Envoy keeps the version it holds. Where the key must "
+			     "not be used any more,\n"
+			     "revoke the certificate at its authority and restart those proxies.\n",
+			n);
+	return NULL;
+}
+
+static struct fault *run_reload(const struct cli_input *in)
+{
+	json_t *o = NULL, *body = json_object();
+	struct fault *f = client_call(in, "/v1/reload", body, false, &o);
+	json_decref(body);
+	json_decref(o);
+	if (!f)
+		(void)puts("reloaded");
+	return f;
+}
+
+static struct fault *run_log_level(const struct cli_input *in)
+{
+	json_t *o = NULL;
+	TRY(order(in, "/v1/log-level", "level", &o));
+	(void)printf("log level: %s\n", text_or_dash(o, "level"));
+	json_decref(o);
+	return NULL;
+}
+
+const struct cli_command cli_rotate = {
+	.name = "rotate",
+	.arguments = "NAME",
+	.summary = "issue a new version of a secret now",
+	.text = "Issues a new key and certificate for the secret (for each of its callers, where the name is "
+		"templated) and returns when\n"
+		"the new version is stored and every worker serves it.\n\n"
+		"example: leafcast rotate web-cert",
+	.names_min = 1,
+	.names_max = 1,
+	.run = run_rotate,
+};
+const struct cli_command cli_delete = {
+	.name = "delete",
+	.arguments = "NAME",
+	.summary = "forget a secret that was put",
+	.text = "Forgets a secret that was put, its key included. Running proxies keep what they hold.\n\n"
+		"example: leafcast delete legacy-cert",
+	.names_min = 1,
+	.names_max = 1,
+	.run = run_delete,
+};
+const struct cli_command cli_reload = {
+	.name = "reload",
+	.arguments = "",
+	.summary = "read the config file again, whole or not at all",
+	.text = "The same as SIGHUP, but says why a config was refused. The old one stays in force then.",
+	.run = run_reload,
+};
+const struct cli_command cli_log_level = {
+	.name = "log-level",
+	.arguments = "error|warn|info|debug",
+	.summary = "change how much is logged, until the next start",
+	.text = "example: leafcast log-level debug",
+	.names_min = 1,
+	.names_max = 1,
+	.run = run_log_level,
+};

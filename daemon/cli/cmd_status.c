@@ -1,0 +1,167 @@
+/* daemon/cli/cmd_status.c - leafcast status */
+#include <stdio.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/text.h"
+#include "daemon/cli/internal.h"
+
+enum { OPTION_JSON };
+
+static void print_head(const json_t *o, const char *now)
+{
+	AUTO(mem_freep) char *up = relative_time(o, "started_at", now);
+	(void)printf("leafcast %s, started %s, %s, %lld connections, %lld streams\n", text_or_dash(o, "version"), up,
+		json_is_null(json_object_get(o, "unready")) ? "ready" : "NOT READY",
+		(long long)json_integer_value(json_object_get(o, "connections")),
+		(long long)json_integer_value(json_object_get(o, "streams")));
+	if (!json_is_null(json_object_get(o, "unready")))
+		(void)printf("not ready: %s\n", text_or_dash(o, "unready"));
+	if (json_integer_value(json_object_get(o, "memory_only")) > 0)
+		(void)printf("WARNING: %lld versions are served that the store could not take\n",
+			(long long)json_integer_value(json_object_get(o, "memory_only")));
+}
+
+static void print_authorities(const json_t *list)
+{
+	static const char *const heads[] = {"AUTHORITY", "TYPE", "STATE", "ROOT SHA-256"};
+	struct table *t = table_new(heads, ARRAY_LEN(heads));
+	size_t i;
+	json_t *a;
+	json_array_foreach(list, i, a)
+	{
+		const char *cells[] = {text_or_dash(a, "name"), text_or_dash(a, "type"),
+			json_is_true(json_object_get(a, "ready")) ? "ready" : text_or_dash(a, "error"),
+			text_or_dash(a, "root_sha256")};
+		table_add(t, cells);
+	}
+	(void)putchar('\n');
+	table_print(t);
+	table_free(t);
+}
+
+static bool is_shown(const json_t *secret, const char *name)
+{
+	return !name || strcmp(text_or_dash(secret, "name"), name) == 0 ||
+	       strcmp(text_or_dash(secret, "entry"), name) == 0;
+}
+
+static size_t print_secrets(const json_t *list, const char *now, const char *name)
+{
+	static const char *const heads[] = {"SECRET", "KIND", "STATE", "VERSION", "EXPIRES", "RENEWS", "SUBSCRIBERS",
+		"ACKED", "LAST ACK", "LAST NACK", "SOURCE"};
+	struct table *t = table_new(heads, ARRAY_LEN(heads));
+	size_t i, shown = 0;
+	json_t *s;
+	json_array_foreach(list, i, s)
+	{
+		if (!is_shown(s, name))
+			continue;
+		shown++;
+		AUTO(mem_freep) char *expires = relative_time(s, "not_after", now);
+		AUTO(mem_freep) char *renews = relative_time(s, "renew_at", now);
+		AUTO(mem_freep) char *acked_at = relative_time(s, "last_ack_at", now);
+		AUTO(mem_freep) char *nacked_at = relative_time(s, "last_nack_at", now);
+		AUTO(mem_freep)
+		char *subscribers =
+			mem_printf("%lld", (long long)json_integer_value(json_object_get(s, "subscribers")));
+		AUTO(mem_freep)
+		char *acked = mem_printf("%lld", (long long)json_integer_value(json_object_get(s, "acked")));
+		AUTO(mem_freep)
+		char *version = mem_strndup(text_or_dash(s, "version"), strnlen(text_or_dash(s, "version"), 12));
+		const char *cells[] = {text_or_dash(s, "entry"), text_or_dash(s, "kind"), text_or_dash(s, "state"),
+			version, expires, renews, subscribers, acked, acked_at, nacked_at, text_or_dash(s, "source")};
+		table_add(t, cells);
+	}
+	if (shown)
+		(void)putchar('\n');
+	table_print(t);
+	table_free(t);
+	return shown;
+}
+
+static void print_troubles(const json_t *list, const char *now, const char *name)
+{
+	size_t i;
+	json_t *s;
+	json_array_foreach(list, i, s)
+	{
+		AUTO(mem_freep) char *entry = text_escaped(text_or_dash(s, "entry"));
+		if (!is_shown(s, name))
+			continue;
+		if (!json_is_null(json_object_get(s, "last_error"))) {
+			AUTO(mem_freep) char *at = relative_time(s, "last_error_at", now);
+			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "last_error"));
+			(void)printf("\n%s failed %s: %s\n", entry, at, text);
+		}
+		if (!json_is_null(json_object_get(s, "last_nack"))) {
+			AUTO(mem_freep) char *at = relative_time(s, "last_nack_at", now);
+			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "last_nack"));
+			(void)printf("\n%s was NACKed %s: %s\n", entry, at, text);
+		}
+		if (strcmp(text_or_dash(s, "state"), "unknown") == 0)
+			(void)printf("\n%s is asked for by %lld streams, and nobody defined it\n", entry,
+				(long long)json_integer_value(json_object_get(s, "subscribers")));
+	}
+}
+
+static void print_denials(const json_t *list, const char *now)
+{
+	static const char *const heads[] = {"DENIED TO", "NAME", "NODE", "TIMES", "LAST", "TO ALLOW IT"};
+	struct table *t = table_new(heads, ARRAY_LEN(heads));
+	size_t i;
+	json_t *d;
+	json_array_foreach(list, i, d)
+	{
+		AUTO(mem_freep)
+		char *count = mem_printf("%lld", (long long)json_integer_value(json_object_get(d, "count")));
+		AUTO(mem_freep) char *last = relative_time(d, "last_at", now);
+		const char *cells[] = {text_or_dash(d, "identity"), text_or_dash(d, "name"), text_or_dash(d, "node"),
+			count, last, text_or_dash(d, "hint")};
+		table_add(t, cells);
+	}
+	if (json_array_size(list))
+		(void)putchar('\n');
+	table_print(t);
+	table_free(t);
+}
+
+static struct fault *run(const struct cli_input *in)
+{
+	json_t *o = NULL;
+	const char *name = in->name_count ? in->names[0] : NULL;
+	TRY(client_call(in, "/v1/status", NULL, false, &o));
+	if (in->options[OPTION_JSON]) {
+		int rc = json_dumpf(o, stdout, JSON_INDENT(2));
+		(void)putchar('\n');
+		json_decref(o);
+		return rc ? fault_new(FAULT_INTERNAL, "cannot write the answer") : NULL;
+	}
+	const char *now = text_or_dash(o, "now");
+	const json_t *secrets = json_object_get(o, "secrets");
+	struct fault *f = NULL;
+	if (!name) {
+		print_head(o, now);
+		print_authorities(json_object_get(o, "authorities"));
+	}
+	if (!print_secrets(secrets, now, name) && name)
+		f = fault_new(FAULT_NOT_FOUND, "there is no secret %s", name);
+	print_troubles(secrets, now, name);
+	if (!name)
+		print_denials(json_object_get(o, "denials"), now);
+	json_decref(o);
+	return f;
+}
+
+const struct cli_command cli_status = {
+	.name = "status",
+	.arguments = "[NAME]",
+	.summary = "show secrets, versions, expiry, subscribers, denials",
+	.text = "Shows what the server serves and to whom: each secret with its version, when it expires and is "
+		"renewed next, its\n"
+		"subscribers and their last ACK and NACK; names that were denied, with the rule that would allow "
+		"them.\n\n"
+		"example: leafcast status web-cert",
+	.options = {[OPTION_JSON] = {"json", NULL, "everything, for machines"}},
+	.names_max = 1,
+	.run = run,
+};

@@ -1,0 +1,52 @@
+/* daemon/cli/internal.h - shared by the subcommands of this folder alone: one file per subcommand. */
+#ifndef DAEMON_CLI_INTERNAL_H
+#define DAEMON_CLI_INTERNAL_H
+#include <jansson.h>
+#include <stddef.h>
+#include "base/attr.h"
+#include "base/fault.h"
+#include "daemon/cli/cli.h"
+struct buf;
+
+enum { CLI_OPTIONS_MAX = 12, CLI_NAMES_MAX = 1000 };
+
+/* What a subcommand was given: option values by their place in its table, and the names. */
+struct cli_input {
+	const char *options[CLI_OPTIONS_MAX]; /* NULL: not given; "" for a flag that was */
+	const char *const *names;
+	size_t name_count;
+	const char *admin; /* --admin, or NULL */
+};
+struct cli_option {
+	const char *name;  /* "cert" for --cert */
+	const char *value; /* "FILE"; NULL: a flag */
+	const char *help;
+};
+struct cli_command {
+	const char *name, *arguments, *summary, *text; /* text: a paragraph and an example for --help */
+	struct cli_option options[CLI_OPTIONS_MAX];
+	size_t names_min, names_max;
+	MUST_USE struct fault *(*run)(const struct cli_input *in);
+};
+extern const struct cli_command cli_status, cli_rotate, cli_put, cli_get, cli_delete, cli_envoy, cli_log_level,
+	cli_reload;
+
+/** One request to the admin socket: --admin, $LEAFCAST_ADMIN, then the default place. body NULL: GET. The answer's
+ * object is the caller's. The server's own refusal comes back as a fault with its code and text. UNAVAILABLE: nobody
+ * serves there. secrets: the request carries some; then a server that is neither root's nor our own uid's gets nothing
+ * (DENIED). */
+MUST_USE struct fault *client_call(
+	const struct cli_input *in, const char *path, const json_t *body, bool secrets, json_t **ret);
+
+/** A table on stdout: columns are as wide as their widest cell. Cells are escaped. */
+struct table;
+struct table *table_new(const char *const *heads, size_t columns);
+void table_add(struct table *t, const char *const *cells);
+void table_print(struct table *t); /* nothing when it has no row */
+void table_free(struct table *t);
+
+/** "in 23m10s", "4m ago", "never" for an ISO time of the server against its own now. The caller owns it. */
+char *relative_time(const json_t *o, const char *key, const char *now);
+/** A text of the object, "-" when it is null or missing. Borrowed. */
+const char *text_or_dash(const json_t *o, const char *key);
+#endif
