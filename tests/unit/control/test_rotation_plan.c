@@ -1,0 +1,148 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include "base/attr.h"
+#include "base/clock.h"
+#include "control/rotation_plan.h"
+
+static struct rotation_facts hour_long(const char *id)
+{
+	return (struct rotation_facts){.version_id = id,
+		.not_before_ms = 1000000 - 30000,
+		.received_at_ms = 1000000,
+		.not_after_ms = 1000000 + MS_PER_HOUR,
+		.renew_from_percent = 50,
+		.renew_to_percent = 70,
+		.keep_fresh = true};
+}
+
+static void issues_at_once_when_there_is_nothing(void **state)
+{
+	(void)state;
+	struct rotation_facts f = {.renew_from_percent = 50, .renew_to_percent = 70, .keep_fresh = true};
+	assert_int_equal(rotation_plan(&f, 5000).action, ROTATION_ISSUE);
+}
+
+static void is_idle_when_nobody_wants_it(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("00000000");
+	f.keep_fresh = false;
+	assert_int_equal(rotation_plan(&f, f.not_after_ms).action, ROTATION_IDLE);
+}
+
+/* The life counts from when we received it: an authority's backdating does not shift the window. */
+static void draws_within_the_window_of_the_received_life(void **state)
+{
+	(void)state;
+	static const char *const ids[] = {"00000000", "000003e7", "ffffffff", "12345678", "deadbeef", "80000000"};
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		struct rotation_facts f = hour_long(ids[i]);
+		struct rotation_plan p = rotation_plan(&f, f.received_at_ms);
+		assert_int_equal(p.action, ROTATION_WAIT);
+		assert_in_range(p.at_ms, f.received_at_ms + MS_PER_HOUR / 2, f.received_at_ms + MS_PER_HOUR * 7 / 10);
+		assert_int_equal(rotation_plan(&f, p.at_ms).action, ROTATION_ISSUE);
+		assert_int_equal(rotation_plan(&f, p.at_ms - 1).action, ROTATION_WAIT);
+	}
+}
+
+static void plans_the_same_after_a_restart(void **state)
+{
+	(void)state;
+	struct rotation_facts a = hour_long("cafe0123"), b = hour_long("cafe0123"), c = hour_long("cafe0124");
+	assert_int_equal(rotation_plan(&a, a.received_at_ms).at_ms, rotation_plan(&b, b.received_at_ms + 60000).at_ms);
+	assert_int_not_equal(rotation_plan(&a, a.received_at_ms).at_ms, rotation_plan(&c, c.received_at_ms).at_ms);
+}
+
+static void spreads_over_the_whole_window(void **state)
+{
+	(void)state;
+	int buckets[10] = {0};
+	for (unsigned i = 0; i < 1000; i++) {
+		char id[16];
+		(void)snprintf(id, sizeof id, "%08x", i * 2654435761u);
+		struct rotation_facts f = hour_long(id);
+		int64_t at = rotation_plan(&f, f.received_at_ms).at_ms - f.received_at_ms - MS_PER_HOUR / 2;
+		buckets[at * 10 / (MS_PER_HOUR / 5)]++;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(buckets); i++)
+		assert_in_range(buckets[i], 50, 150);
+}
+
+static void never_sooner_than_a_tenth_of_the_life(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("00000000");
+	f.renew_from_percent = 1;
+	f.renew_to_percent = 2;
+	assert_int_equal(rotation_plan(&f, f.received_at_ms).at_ms, f.received_at_ms + MS_PER_HOUR / 10);
+}
+
+static void an_order_is_not_held_back(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("00000000");
+	f.ordered = true;
+	f.keep_fresh = false;
+	assert_int_equal(rotation_plan(&f, f.received_at_ms + 1).action, ROTATION_ISSUE);
+}
+
+static void waits_after_a_failure(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("00000000");
+	int64_t late = f.received_at_ms + MS_PER_HOUR * 8 / 10;
+	f.retry_at_ms = late + 5000;
+	assert_int_equal(rotation_plan(&f, late).action, ROTATION_WAIT);
+	assert_int_equal(rotation_plan(&f, late).at_ms, late + 5000);
+	assert_int_equal(rotation_plan(&f, late + 5000).action, ROTATION_ISSUE);
+}
+
+static void a_not_before_in_the_future_shifts_the_window(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("00000000");
+	f.not_before_ms = f.received_at_ms + MS_PER_HOUR / 2;
+	assert_int_equal(rotation_plan(&f, f.received_at_ms).at_ms, f.not_before_ms + MS_PER_HOUR / 4);
+}
+
+static void lives_of_centuries_do_not_overflow(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("ffffffff");
+	f.not_after_ms = INT64_C(1000) * 365 * MS_PER_DAY;
+	struct rotation_plan p = rotation_plan(&f, f.received_at_ms);
+	assert_in_range(
+		p.at_ms, f.received_at_ms + f.not_after_ms / 2 - MS_PER_DAY, f.not_after_ms * 7 / 10 + MS_PER_DAY);
+	f.not_after_ms = f.received_at_ms - 1; /* received after its end: due at once */
+	assert_int_equal(rotation_plan(&f, f.received_at_ms).action, ROTATION_ISSUE);
+}
+
+static void tries_fit_into_the_life_that_is_left(void **state)
+{
+	(void)state;
+	assert_int_equal(rotation_retry_cap_ms(0), 1000);
+	assert_int_equal(rotation_retry_cap_ms(60000), 6000);
+	assert_int_equal(rotation_retry_cap_ms(MS_PER_DAY), 5 * MS_PER_MIN);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(issues_at_once_when_there_is_nothing),
+		cmocka_unit_test(is_idle_when_nobody_wants_it),
+		cmocka_unit_test(draws_within_the_window_of_the_received_life),
+		cmocka_unit_test(plans_the_same_after_a_restart),
+		cmocka_unit_test(spreads_over_the_whole_window),
+		cmocka_unit_test(never_sooner_than_a_tenth_of_the_life),
+		cmocka_unit_test(an_order_is_not_held_back),
+		cmocka_unit_test(waits_after_a_failure),
+		cmocka_unit_test(a_not_before_in_the_future_shifts_the_window),
+		cmocka_unit_test(lives_of_centuries_do_not_overflow),
+		cmocka_unit_test(tries_fit_into_the_life_that_is_left),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
