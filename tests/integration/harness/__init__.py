@@ -1,0 +1,5 @@
+"""Real programs under a test's control: leafcast, Envoy, an independent SDS client, a backend and traffic.
+
+A file is one idea. Nothing here sleeps: a wait is for an event (a line of a log, a message of a stream, a datagram of
+NOTIFY_SOCKET) or polls a state through wait.until(), always with a deadline.
+"""

@@ -1,0 +1,43 @@
+"""Where the programs under test and the tools are. A missing one is named; with CI=true it is a failure."""
+import glob
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "examples"
+CI = os.environ.get("CI") == "true"
+
+
+def missing(what):
+    """Skip, or fail where CI says that everything has to be there."""
+    if CI:
+        pytest.fail("%s is missing, and CI=true demands it" % what, pytrace=False)
+    pytest.skip("%s is missing: run scripts/setup" % what)
+
+
+def leafcast():
+    path = os.environ.get("LEAFCAST_BIN") or str(ROOT / "build/dev/leafcast")
+    if not os.access(path, os.X_OK):
+        missing("leafcast (%s)" % path)
+    return path
+
+
+def envoy():
+    """The program itself, not the wrapper script of the package: signals reach it and it has no parent to outlive."""
+    own = os.environ.get("ENVOY_BIN")
+    found = [own] if own else glob.glob(os.path.join(sys.prefix, "lib/python3*/site-packages/envoy/_bin/envoy"))
+    if not found:
+        missing("envoy")
+    return found[0]
+
+
+def tool(name):
+    beside = os.path.join(os.path.dirname(sys.executable), name)
+    found = beside if os.access(beside, os.X_OK) else shutil.which(name)
+    if not found:
+        missing(name)
+    return found
