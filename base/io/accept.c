@@ -1,0 +1,301 @@
+#include "base/io/accept.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/table.h"
+
+enum { LISTENERS_MAX = 16, SWEEP_MS = 1000, ACCEPTS_PER_TURN = 64 };
+
+struct connection {
+	UT_hash_handle hh; /* by fd */
+	int fd;
+	ino_t inode;
+	unsigned worker;
+	uint64_t serial;
+	struct evidence evidence;
+};
+
+struct acceptor {
+	struct accept_options o;
+	pthread_t thread;
+	int wake;			/* eventfd: a listener was added, or stop */
+	int lowest_fd, next_fd, end_fd; /* the rolling range that connections are moved to */
+	pthread_mutex_t lock;		/* guards all below */
+	int listeners[LISTENERS_MAX];
+	size_t listener_count;
+	struct connection *connections;
+	size_t *load; /* connections per worker */
+	uint64_t serial;
+	bool stopping, joined;
+};
+
+static void choose_range(struct acceptor *a)
+{
+	struct rlimit files;
+	int end = 65536;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < (rlim_t)end)
+		end = (int)files.rlim_cur;
+	a->end_fd = end;
+	a->lowest_fd = a->next_fd = end / 4;
+}
+
+/* Move to the next number of a rolling range: numbers come back as late as can be. */
+static int move_high(struct acceptor *a, int fd)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		int high = fcntl(fd, F_DUPFD_CLOEXEC, a->next_fd);
+		if (high >= 0) {
+			a->next_fd = high + 1 < a->end_fd ? high + 1 : a->lowest_fd;
+			(void)close(fd);
+			return high;
+		}
+		a->next_fd = a->lowest_fd;
+	}
+	return fd;
+}
+
+static bool inode_of(int fd, ino_t *ret)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	*ret = st.st_ino;
+	return true;
+}
+
+static void forget(struct acceptor *a, struct connection *c)
+{
+	HASH_DEL(a->connections, c);
+	a->load[c->worker]--;
+	free(c);
+}
+
+/* gRPC tells of no end of a connection: a descriptor that is closed, or another file, was one. */
+static void sweep(struct acceptor *a)
+{
+	struct connection *c, *next;
+	pthread_mutex_lock(&a->lock);
+	HASH_ITER (hh, a->connections, c, next) {
+		ino_t inode;
+		if (!inode_of(c->fd, &inode) || inode != c->inode)
+			forget(a, c);
+	}
+	pthread_mutex_unlock(&a->lock);
+}
+
+static unsigned least_loaded(const struct acceptor *a)
+{
+	unsigned best = 0;
+	for (unsigned w = 1; w < a->o.workers; w++)
+		if (a->load[w] < a->load[best])
+			best = w;
+	return best;
+}
+
+static bool record(struct acceptor *a, int fd, const struct ucred *peer, unsigned *ret_worker)
+{
+	struct connection *old, *c = mem_new(struct connection);
+	c->fd = fd;
+	c->evidence = (struct evidence){.kind = EVIDENCE_UNIX, .uid = peer->uid, .gid = peer->gid, .pid = peer->pid};
+	if (!inode_of(fd, &c->inode)) {
+		free(c);
+		return false;
+	}
+	pthread_mutex_lock(&a->lock);
+	HASH_FIND_INT(a->connections, &fd, old);
+	if (old)
+		forget(a, old);
+	bool room = HASH_COUNT(a->connections) < a->o.connections_max;
+	if (room) {
+		c->worker = *ret_worker = least_loaded(a);
+		c->serial = ++a->serial;
+		a->load[c->worker]++;
+		HASH_ADD_INT(a->connections, fd, c);
+	}
+	pthread_mutex_unlock(&a->lock);
+	if (!room)
+		free(c);
+	return room;
+}
+
+/* False: nothing more to accept now. */
+static bool accept_one(struct acceptor *a, int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			log_event(LOG_ERROR, "accept.exhausted", LS("reason", strerror(errno)));
+			(void)poll(NULL, 0, 50); /* the connection stays in the backlog; do not spin on it */
+			return false;
+		}
+		return errno == EINTR || errno == ECONNABORTED;
+	}
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+	unsigned worker = 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0) {
+		(void)close(fd);
+		return true;
+	}
+	fd = move_high(a, fd);
+	if (record(a, fd, &peer, &worker))
+		a->o.add(a->o.arg, worker, fd);
+	else
+		(void)close(fd);
+	return true;
+}
+
+static void accept_some(struct acceptor *a, int listener)
+{
+	for (int i = 0; i < ACCEPTS_PER_TURN; i++)
+		if (!accept_one(a, listener))
+			return;
+}
+
+static size_t poll_set(struct acceptor *a, struct pollfd set[LISTENERS_MAX + 1], bool *ret_stop)
+{
+	pthread_mutex_lock(&a->lock);
+	size_t n = a->listener_count;
+	for (size_t i = 0; i < n; i++)
+		set[i] = (struct pollfd){.fd = a->listeners[i], .events = POLLIN};
+	*ret_stop = a->stopping;
+	pthread_mutex_unlock(&a->lock);
+	set[n] = (struct pollfd){.fd = a->wake, .events = POLLIN};
+	return n;
+}
+
+static void *run(void *arg)
+{
+	struct acceptor *a = arg;
+	int64_t swept = clock_mono_ms(clock_system());
+	for (;;) {
+		struct pollfd set[LISTENERS_MAX + 1];
+		bool stop;
+		size_t n = poll_set(a, set, &stop);
+		if (stop)
+			return NULL;
+		int ready = poll(set, n + 1, accept_count(a) ? SWEEP_MS : -1);
+		if (ready > 0 && set[n].revents) {
+			uint64_t drained;
+			(void)!read(a->wake, &drained, sizeof drained);
+		}
+		for (size_t i = 0; ready > 0 && i < n; i++)
+			if (set[i].revents)
+				accept_some(a, set[i].fd);
+		int64_t now = clock_mono_ms(clock_system());
+		if (now - swept >= SWEEP_MS) {
+			swept = now;
+			sweep(a);
+		}
+	}
+}
+
+struct fault *accept_new(const struct accept_options *o, struct acceptor **ret)
+{
+	struct acceptor *a = mem_new(struct acceptor);
+	a->o = *o;
+	a->load = mem_array(size_t, o->workers);
+	choose_range(a);
+	invariant(pthread_mutex_init(&a->lock, NULL) == 0);
+	a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int err = a->wake < 0 ? errno : pthread_create(&a->thread, NULL, run, a);
+	if (err) {
+		if (a->wake >= 0)
+			(void)close(a->wake);
+		free(a->load);
+		free(a);
+		return fault_errno(err, "acceptor thread");
+	}
+	*ret = a;
+	return NULL;
+}
+
+static void wake(struct acceptor *a)
+{
+	uint64_t one = 1;
+	(void)!write(a->wake, &one, sizeof one);
+}
+
+struct fault *accept_listen(struct acceptor *a, int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		struct fault *f = fault_errno(errno, "listening socket");
+		(void)close(fd);
+		return f;
+	}
+	pthread_mutex_lock(&a->lock);
+	bool room = a->listener_count < LISTENERS_MAX;
+	if (room)
+		a->listeners[a->listener_count++] = fd;
+	pthread_mutex_unlock(&a->lock);
+	if (!room) {
+		(void)close(fd);
+		return fault_new(FAULT_EXHAUSTED, "more than %d unix listeners", LISTENERS_MAX);
+	}
+	wake(a);
+	return NULL;
+}
+
+bool accept_evidence(struct acceptor *a, int fd, struct evidence *ret, uint64_t *ret_serial)
+{
+	struct connection *c;
+	ino_t inode;
+	pthread_mutex_lock(&a->lock);
+	HASH_FIND_INT(a->connections, &fd, c);
+	bool known = c && inode_of(fd, &inode) && inode == c->inode;
+	if (known) {
+		*ret = c->evidence;
+		*ret_serial = c->serial;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return known;
+}
+
+size_t accept_count(struct acceptor *a)
+{
+	pthread_mutex_lock(&a->lock);
+	size_t n = HASH_COUNT(a->connections);
+	pthread_mutex_unlock(&a->lock);
+	return n;
+}
+
+void accept_stop(struct acceptor *a)
+{
+	if (a->joined)
+		return;
+	pthread_mutex_lock(&a->lock);
+	a->stopping = true;
+	pthread_mutex_unlock(&a->lock);
+	wake(a);
+	(void)pthread_join(a->thread, NULL);
+	a->joined = true;
+	for (size_t i = 0; i < a->listener_count; i++)
+		(void)close(a->listeners[i]);
+	a->listener_count = 0;
+}
+
+void accept_free(struct acceptor *a)
+{
+	if (!a)
+		return;
+	accept_stop(a);
+	while (a->connections)
+		forget(a, a->connections);
+	(void)close(a->wake);
+	pthread_mutex_destroy(&a->lock);
+	free(a->load);
+	free(a);
+}

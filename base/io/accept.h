@@ -1,0 +1,36 @@
+/* base/io/accept.h - one thread that accepts on unix sockets, takes SO_PEERCRED, and deals each connection to the
+ * worker that has the fewest. What was proven is kept under the descriptor's number and inode, so that a number that
+ * was used again is never taken for the connection that had it before. Thread: control makes and ends it;
+ * accept_evidence() any. */
+#ifndef BASE_IO_ACCEPT_H
+#define BASE_IO_ACCEPT_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/attr.h"
+#include "base/io/evidence.h"
+struct acceptor;
+struct fault;
+
+struct accept_options {
+	unsigned workers;
+	/** Serve fd (taken) on this worker. Thread: the acceptor's. */
+	void (*add)(void *arg, unsigned worker, int fd);
+	void *arg;
+	size_t connections_max;
+};
+
+/** Starts the thread; it listens on nothing yet. The caller owns *ret. */
+MUST_USE struct fault *accept_new(const struct accept_options *o, struct acceptor **ret);
+/** Accept on this listening unix socket too. Takes fd. */
+MUST_USE struct fault *accept_listen(struct acceptor *a, int fd);
+/** The evidence of the connection that has this descriptor now; ret_serial is unique to the connection. False: unknown,
+ * or the descriptor is another file by now. */
+bool accept_evidence(struct acceptor *a, int fd, struct evidence *ret, uint64_t *ret_serial);
+/** Open connections, as of the last sweep (at most a second ago). */
+size_t accept_count(struct acceptor *a);
+/** No more connections: closes the listening sockets and ends the thread. What was proven is kept until accept_free().
+ */
+void accept_stop(struct acceptor *a);
+void accept_free(struct acceptor *a); /* stops first; NULL is fine */
+#endif
