@@ -45,6 +45,7 @@ class _Engine:
         _, version = self.offers.pop(name)
         if request.HasField("error_detail"):
             self.rejected[name] = version
+            self.server._rejected.add(name)
         else:
             self.acked = request.response_nonce
         return name
@@ -83,8 +84,8 @@ class _Sotw(_Engine):
         repeat = (self.acked and request.response_nonce == self.acked and not request.HasField("error_detail") and
                   list(request.resource_names) == self.names)
         freed = self.answered(request)
-        new = [n for n in request.resource_names if n != "*" and n not in self.names]
-        self.names = [n for n in request.resource_names if n != "*"]
+        before, self.names = self.names, [n for n in dict.fromkeys(request.resource_names) if n != "*"]
+        new = [n for n in self.names if n not in before]
         self.offers = {n: o for n, o in self.offers.items() if n in self.names}
         out = self.after(freed) if freed else []
         for name in self.names if repeat else new:
@@ -140,7 +141,7 @@ class _Delta(_Engine):
 class Model:
     def __init__(self, address):
         self.address, self.identifier = address, "model"
-        self._store, self._streams = {}, {}
+        self._store, self._streams, self._rejected = {}, {}, set()
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
@@ -158,6 +159,9 @@ class Model:
     def find(self, name):
         """(version, encoded Secret) or None."""
         return self._store.get(name)
+
+    def was_rejected(self, name):
+        return name in self._rejected
 
     def end(self):
         asyncio.run_coroutine_threadsafe(self._server.stop(None), self._loop).result(10)
