@@ -22,8 +22,11 @@ enum { ENGINE_WINDOW = 32, ENGINE_VERSION_LEN = 32, ENGINE_NONCE_MAX = 40 };
 enum engine_mode { ENGINE_SOTW, ENGINE_DELTA };
 
 struct engine_limits {
-	size_t names; /* most subscriptions at once */
+	size_t names;		     /* most subscriptions at once */
+	size_t name_bytes;	     /* most bytes of all their names; 0: ENGINE_NAME_BYTES */
+	int64_t resend_on_repeat_ms; /* SotW, Envoy #47309: a verbatim repeat is answered at most this often; 0: never */
 };
+#define ENGINE_NAME_BYTES ((size_t)4 << 20)
 
 /** What the engine found in a request, told while it reads; each is called at most once per name and request. The callee
  *  must not call back into the engine. */
@@ -67,16 +70,26 @@ bool engine_wants(struct engine *e, struct engine_sub *s, const char *version);
 void engine_offered(struct engine *e, struct engine_sub *s, const char *version, int64_t now_ms, char *ret_nonce);
 /** Nothing exists for this name (unknown or denied alike). True: delta, send removed_resources under this nonce. False: SotW, or
  *  said already and not asked anew: silence. */
-bool engine_absent(struct engine *e, struct engine_sub *s, char *ret_nonce);
-/** No answer is known yet; engine_mark() brings it up again. */
+bool engine_absent(struct engine *e, struct engine_sub *s, int64_t now_ms, char *ret_nonce);
+/** No answer is known yet, one will come: engine_mark() brings it up again. A half-closed stream waits for it. */
 void engine_pending(struct engine *e, struct engine_sub *s);
+/** There is an answer but it is held back (quarantine): like pending, but nobody waits for it. */
+void engine_held(struct engine *e, struct engine_sub *s);
+
+/** When the engine itself wants to be called (a repeat that came too soon), INT64_MAX: never. Then engine_wake(). */
+int64_t engine_wake_at_ms(const struct engine *e);
+void engine_wake(struct engine *e, int64_t now_ms);
+/** Watchdog: give up waiting for answers to offers made before this; their names come up again under a new nonce. Returns
+ *  how many there were. */
+size_t engine_reoffer(struct engine *e, int64_t made_before_ms);
 
 /** A subscription. */
 const char *engine_sub_name(const struct engine_sub *s, size_t *ret_len); /* NUL-terminated; may hold NUL in impossible names */
-bool engine_sub_is_possible(const struct engine_sub *s);                  /* text_is_name() */
+bool engine_sub_is_possible(const struct engine_sub *s);                  /* text_is_name(), and not "*" */
 const char *engine_sub_acked(const struct engine_sub *s);                 /* version last ACKed on this stream, "" none */
 const char *engine_sub_claimed(const struct engine_sub *s);               /* version claimed to be held when it began, "" none */
 struct engine *engine_sub_engine(const struct engine_sub *s);
+bool engine_sub_has_nacked(const struct engine_sub *s, const char *version); /* on this stream */
 /** The worker's own word per subscription (its record of what control was told). */
 void *engine_sub_user(const struct engine_sub *s);
 void engine_sub_set_user(struct engine_sub *s, void *user);
