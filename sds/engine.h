@@ -6,8 +6,8 @@
  * subscription at that moment (policy, index, quarantine), and tells the engine which of offered / removed / silent /
  * pending / held it was. While an offer is unanswered, a change only marks the subscription dirty.
  *
- * Rules: one secret per response; at most one unanswered offer per name and ENGINE_WINDOW per stream; answers matched by
- * nonce; a NACKed version is not offered again on this stream; an ACKed one is not repeated unless asked for. */
+ * Rules: one secret per response; at most one unanswered offer per name and ENGINE_WINDOW per stream; answers matched
+ * by nonce; a NACKed version is not offered again on this stream; an ACKed one is not repeated unless asked for. */
 #ifndef SDS_ENGINE_H
 #define SDS_ENGINE_H
 #include <stdbool.h>
@@ -24,19 +24,21 @@ enum engine_mode { ENGINE_SOTW, ENGINE_DELTA };
 struct engine_limits {
 	size_t names;		     /* most subscriptions at once */
 	size_t name_bytes;	     /* most bytes of all their names; 0: ENGINE_NAME_BYTES */
-	int64_t resend_on_repeat_ms; /* SotW, Envoy #47309: a verbatim repeat is answered at most this often; 0: never */
+	int64_t resend_on_repeat_ms; /* SotW, Envoy #47309: a verbatim repeat is answered at most this often; 0: never
+				      */
 };
 #define ENGINE_NAME_BYTES ((size_t)4 << 20)
 
-/** What the engine found in a request, told while it reads; each is called at most once per name and request. The callee
- *  must not call back into the engine. */
+/** What the engine found in a request, told while it reads; each is called at most once per name and request. The
+ * callee must not call back into the engine. */
 struct engine_events {
 	void *arg;
 	void (*subscribed)(void *arg, struct engine_sub *s);   /* new: s lives until unsubscribed() returns */
 	void (*unsubscribed)(void *arg, struct engine_sub *s); /* also for every name left when the engine is freed */
 	void (*acked)(void *arg, struct engine_sub *s, const char *version, int64_t push_to_ack_ms);
 	/** code and text as the client sent them; not redacted. The version was the one last offered of this name. */
-	void (*nacked)(void *arg, struct engine_sub *s, const char *version, int code, const char *text, size_t text_len);
+	void (*nacked)(
+		void *arg, struct engine_sub *s, const char *version, int code, const char *text, size_t text_len);
 };
 
 /** Why a stream must end. text is static or borrowed until the next call. */
@@ -46,8 +48,8 @@ struct engine_close {
 };
 
 /** nonce_prefix: text unique to the stream, at most 20 characters (copied). events and limits are borrowed. */
-struct engine *engine_new(
-	enum engine_mode mode, const struct engine_limits *limits, const struct engine_events *events, const char *nonce_prefix);
+struct engine *engine_new(enum engine_mode mode, const struct engine_limits *limits, const struct engine_events *events,
+	const char *nonce_prefix);
 void engine_free(struct engine *e); /* NULL is fine */
 
 /** Take in one request (already checked as wire format, type Secret). Names that are impossible (empty, too long, not a
@@ -58,7 +60,8 @@ void engine_half_close(struct engine *e);
 /** After a half-close: every name has had its first answer (or has none to wait for). */
 bool engine_is_done(const struct engine *e);
 
-/** The next subscription that wants an answer and may get one now, or NULL. The same one comes again until it is told. */
+/** The next subscription that wants an answer and may get one now, or NULL. The same one comes again until it is told.
+ */
 struct engine_sub *engine_next(struct engine *e);
 /** The secret's current state may have changed for this subscription: it will come up in engine_next(). */
 void engine_mark(struct engine *e, struct engine_sub *s);
@@ -68,8 +71,8 @@ void engine_mark(struct engine *e, struct engine_sub *s);
  *  it on this stream: then the subscription is settled, and nothing is to be sent. */
 bool engine_wants(struct engine *e, struct engine_sub *s, const char *version);
 void engine_offered(struct engine *e, struct engine_sub *s, const char *version, int64_t now_ms, char *ret_nonce);
-/** Nothing exists for this name (unknown or denied alike). True: delta, send removed_resources under this nonce. False: SotW, or
- *  said already and not asked anew: silence. */
+/** Nothing exists for this name (unknown or denied alike). True: delta, send removed_resources under this nonce. False:
+ * SotW, or said already and not asked anew: silence. */
 bool engine_absent(struct engine *e, struct engine_sub *s, int64_t now_ms, char *ret_nonce);
 /** No answer is known yet, one will come: engine_mark() brings it up again. A half-closed stream waits for it. */
 void engine_pending(struct engine *e, struct engine_sub *s);
@@ -79,15 +82,16 @@ void engine_held(struct engine *e, struct engine_sub *s);
 /** When the engine itself wants to be called (a repeat that came too soon), INT64_MAX: never. Then engine_wake(). */
 int64_t engine_wake_at_ms(const struct engine *e);
 void engine_wake(struct engine *e, int64_t now_ms);
-/** Watchdog: give up waiting for answers to offers made before this; their names come up again under a new nonce. Returns
- *  how many there were. */
+/** Watchdog: give up waiting for answers to offers made before this; their names come up again under a new nonce.
+ * Returns how many there were. */
 size_t engine_reoffer(struct engine *e, int64_t made_before_ms);
 
 /** A subscription. */
-const char *engine_sub_name(const struct engine_sub *s, size_t *ret_len); /* NUL-terminated; may hold NUL in impossible names */
-bool engine_sub_is_possible(const struct engine_sub *s);                  /* text_is_name(), and not "*" */
-const char *engine_sub_acked(const struct engine_sub *s);                 /* version last ACKed on this stream, "" none */
-const char *engine_sub_claimed(const struct engine_sub *s);               /* version claimed to be held when it began, "" none */
+const char *engine_sub_name(
+	const struct engine_sub *s, size_t *ret_len);	    /* NUL-terminated; may hold NUL in impossible names */
+bool engine_sub_is_possible(const struct engine_sub *s);    /* text_is_name(), and not "*" */
+const char *engine_sub_acked(const struct engine_sub *s);   /* version last ACKed on this stream, "" none */
+const char *engine_sub_claimed(const struct engine_sub *s); /* version claimed to be held when it began, "" none */
 struct engine *engine_sub_engine(const struct engine_sub *s);
 bool engine_sub_has_nacked(const struct engine_sub *s, const char *version); /* on this stream */
 /** The worker's own word per subscription (its record of what control was told). */

@@ -10,8 +10,8 @@
 
 struct frame {
 	bool delta;
-	const char *type_url;   /* FRAME_SECRET_TYPE_URL */
-	const char *version;    /* of the content */
+	const char *type_url; /* FRAME_SECRET_TYPE_URL */
+	const char *version;  /* of the content */
 	const char *nonce;
 	const char *control_plane;
 };

@@ -1,5 +1,5 @@
-/* sds/request.h - a DiscoveryRequest or DeltaDiscoveryRequest, read straight from the bytes: bounded, no recursion, no copy.
- * Everything is a view into the message, borrowed while the message lives. Pure. */
+/* sds/request.h - a DiscoveryRequest or DeltaDiscoveryRequest, read straight from the bytes: bounded, no recursion, no
+ * copy. Everything is a view into the message, borrowed while the message lives. Pure. */
 #ifndef SDS_REQUEST_H
 #define SDS_REQUEST_H
 #include <stdbool.h>
@@ -34,12 +34,12 @@ struct request {
 	size_t initial_count;
 };
 
-/** max_names bounds names, unsubscribe and initial each. Faults: INVALID (malformed protobuf, a text that is not UTF-8: says
- *  which field), EXHAUSTED (more names than that). *ret owns its arrays: request_done(). */
+/** max_names bounds names, unsubscribe and initial each. Faults: INVALID (malformed protobuf, a text that is not UTF-8:
+ * says which field), EXHAUSTED (more names than that). *ret owns its arrays: request_done(). */
 MUST_USE struct fault *request_read(const void *bytes, size_t len, bool delta, size_t max_names, struct request *ret);
 void request_done(struct request *r);
-/** Is it about secrets? On SDS methods an empty type_url is Secret and another one INVALID; on ADS (ads) an empty one is
- *  INVALID, and *ret_secret is false for another: ignore it. */
+/** Is it about secrets? On SDS methods an empty type_url is Secret and another one INVALID; on ADS (ads) an empty one
+ * is INVALID, and *ret_secret is false for another: ignore it. */
 MUST_USE struct fault *request_type_ok(const struct request *r, bool ads, bool *ret_secret);
 /** The Node, trimmed. INVALID: malformed. The caller owns *ret. */
 MUST_USE struct fault *request_node(const struct request *r, struct node **ret);

@@ -22,8 +22,8 @@ struct sds_server;
 struct sds_limits {
 	int streams_per_connection; /* SETTINGS_MAX_CONCURRENT_STREAMS; >= 1,024 */
 	size_t names_per_stream;
-	size_t message_bytes; /* 4 MiB */
-	int64_t fetch_wait_ms;      /* FetchSecrets and half-closed streams wait so long for what is being issued: 10 s */
+	size_t message_bytes;  /* 4 MiB */
+	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued: 10 s */
 };
 struct sds_options {
 	unsigned workers;
@@ -42,19 +42,20 @@ MUST_USE struct fault *sds_server_new(const struct sds_options *o, struct sds_se
 const struct outlet *sds_server_outlet(struct sds_server *s);
 /** Serve connections of this listening unix socket (base/io/accept.h made it, or systemd). Takes the descriptor. */
 MUST_USE struct fault *sds_server_listen_unix(struct sds_server *s, int listen_fd);
-/** TCP with mutual TLS: "host:port", "[v6]:port"; port 0 picks one. CONFLICT: the port is taken (also by another leafcast).
- *  Before sds_server_start(). ret_port may be NULL. A certificate and client trust must have been set. */
+/** TCP with mutual TLS: "host:port", "[v6]:port"; port 0 picks one. CONFLICT: the port is taken (also by another
+ * leafcast). Before sds_server_start(). ret_port may be NULL. A certificate and client trust must have been set. */
 MUST_USE struct fault *sds_server_listen_tcp(struct sds_server *s, const char *address, size_t tls, int *ret_port);
 /** The TLS side of TCP listener number tls (0, 1, ...): used by each new handshake from now on. References are taken;
- *  trust: the authorities whose clients may connect. INVALID: the pair or the trust cannot be used; the former stays. */
+ *  trust: the authorities whose clients may connect. INVALID: the pair or the trust cannot be used; the former stays.
+ */
 MUST_USE struct fault *sds_server_set_tls(
 	struct sds_server *s, size_t tls, struct credential *c, const struct client_trust *trust, size_t trust_count);
 /** Begin to answer. Health of each service is SERVING from now on. */
 void sds_server_start(struct sds_server *s);
 /** Readiness as grpc.health.v1 shows it. */
 void sds_server_set_health(struct sds_server *s, bool serving);
-/** design: invariant 10. NOT_SERVING, no new streams, owed answers given, GOAWAY, streams end UNAVAILABLE spread over the
- *  grace, then cancel. drained(arg) on the loop once every worker has stopped. */
+/** design: invariant 10. NOT_SERVING, no new streams, owed answers given, GOAWAY, streams end UNAVAILABLE spread over
+ * the grace, then cancel. drained(arg) on the loop once every worker has stopped. */
 void sds_server_drain(struct sds_server *s, int64_t grace_ms, void (*drained)(void *arg), void *arg);
 /** Only after drained, or when never started. */
 void sds_server_free(struct sds_server *s);

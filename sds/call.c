@@ -1,0 +1,359 @@
+/* sds/call.c - an RPC's life. Memory goes when the close was seen and no op is under way (design: invariant 6). */
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/slice.h>
+#include <string.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/identity.h"
+#include "sds/internal.h"
+
+struct armed {
+	struct rpc_op op;
+	struct worker *worker;
+	grpc_call *call;
+	grpc_call_details details;
+	grpc_metadata_array metadata;
+};
+
+static void read_next(struct call *c);
+
+static void release(struct call *c)
+{
+	if (c->outstanding || !c->closed)
+		return;
+	struct worker *w = c->worker;
+	timers_clear(&w->timers, &c->timer);
+	if (c->marked)
+		LL_DELETE2(w->marked, c, mark_next);
+	DL_DELETE(w->calls, c);
+	if (c->conn)
+		conn_leave(w, c->conn);
+	if (c->incoming)
+		grpc_byte_buffer_destroy(c->incoming);
+	grpc_call_unref(c->grpc);
+	free(c->status_text);
+	free(c);
+	w->departed++;
+}
+
+static void start(struct call *c, const grpc_op *ops, size_t count, struct rpc_op *op)
+{
+	c->outstanding++;
+	rpc_start(c->grpc, ops, count, op);
+}
+
+/* --- the end --- */
+
+static void on_status(struct rpc_op *op, bool ok)
+{
+	struct call *c = container_of(op, struct call, on_status);
+	(void)ok;
+	c->outstanding--;
+	release(c);
+}
+
+static size_t add_initial(struct call *c, grpc_op *ops)
+{
+	if (c->initial_sent)
+		return 0;
+	c->initial_sent = true;
+	ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+	return 1;
+}
+
+static void send_status(struct call *c)
+{
+	grpc_op ops[2];
+	memset(ops, 0, sizeof ops);
+	size_t n = add_initial(c, ops);
+	grpc_slice text = grpc_slice_from_copied_string(c->status_text ? c->status_text : "");
+	ops[n].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
+	ops[n].data.send_status_from_server.status = (grpc_status_code)c->status;
+	ops[n].data.send_status_from_server.status_details = &text;
+	start(c, ops, n + 1, &c->on_status);
+	grpc_slice_unref(text);
+	meters_end(c->worker->server, c->status);
+}
+
+void call_end(struct call *c, int grpc_status, const char *text)
+{
+	if (c->ending || c->closed)
+		return;
+	c->ending = true;
+	c->status = grpc_status;
+	c->status_text = mem_strdup(text);
+	if (!c->sending)
+		send_status(c);
+}
+
+static void on_close(struct rpc_op *op, bool ok)
+{
+	struct call *c = container_of(op, struct call, on_close);
+	(void)ok;
+	c->outstanding--;
+	c->closed = true;
+	if (c->method) {
+		meters_call(c->worker->server, c->method, -1);
+		if (c->ops)
+			c->ops->closed(c);
+	}
+	release(c);
+}
+
+/* --- sending --- */
+
+static void on_send(struct rpc_op *op, bool ok)
+{
+	struct call *c = container_of(op, struct call, on_send);
+	c->outstanding--;
+	c->sending = false;
+	if (!c->closed && c->ending)
+		send_status(c);
+	else if (!c->closed && ok)
+		call_mark(c);
+	if (!c->closed && ok && c->ops->one_at_a_time && !c->ending)
+		read_next(c);
+	release(c);
+}
+
+void call_send(struct call *c, grpc_slice *slices, size_t count)
+{
+	invariant(!c->sending);
+	if (!c->closed && !c->ending) {
+		grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(slices, count);
+		grpc_op ops[2];
+		memset(ops, 0, sizeof ops);
+		size_t n = add_initial(c, ops);
+		ops[n].op = GRPC_OP_SEND_MESSAGE;
+		ops[n].data.send_message.send_message = buffer;
+		c->sending = true;
+		start(c, ops, n + 1, &c->on_send);
+		grpc_byte_buffer_destroy(buffer);
+	}
+	for (size_t i = 0; i < count; i++)
+		grpc_slice_unref(slices[i]);
+}
+
+/* --- receiving --- */
+
+static void take_message(struct call *c)
+{
+	grpc_byte_buffer *buffer = TAKE(c->incoming);
+	grpc_byte_buffer_reader reader;
+	if (!grpc_byte_buffer_reader_init(&reader, buffer)) {
+		grpc_byte_buffer_destroy(buffer);
+		call_end(c, GRPC_STATUS_INTERNAL, "the message cannot be read");
+		return;
+	}
+	grpc_slice bytes = grpc_byte_buffer_reader_readall(&reader);
+	grpc_byte_buffer_reader_destroy(&reader);
+	grpc_byte_buffer_destroy(buffer);
+	c->ops->message(c, GRPC_SLICE_START_PTR(bytes), GRPC_SLICE_LENGTH(bytes));
+	grpc_slice_unref(bytes);
+}
+
+static void on_recv(struct rpc_op *op, bool ok)
+{
+	struct call *c = container_of(op, struct call, on_recv);
+	c->outstanding--;
+	c->reading = false;
+	if (c->closed || c->ending) {
+		release(c);
+		return;
+	}
+	if (ok && c->incoming) {
+		take_message(c);
+		if (!c->ending && !c->ops->one_at_a_time)
+			read_next(c);
+	} else {
+		c->half_closed = true;
+		c->ops->half_close(c);
+	}
+	release(c);
+}
+
+static void read_next(struct call *c)
+{
+	if (c->reading || c->half_closed)
+		return;
+	grpc_op op;
+	memset(&op, 0, sizeof op);
+	op.op = GRPC_OP_RECV_MESSAGE;
+	op.data.recv_message.recv_message = &c->incoming;
+	c->reading = true;
+	start(c, &op, 1, &c->on_recv);
+}
+
+/* --- timers and marks --- */
+
+static void on_timer(struct timers_entry *t)
+{
+	struct call *c = container_of(t, struct call, timer);
+	if (c->worker->state != WORKER_SERVING)
+		call_end(c, GRPC_STATUS_UNAVAILABLE, "leafcast is stopping");
+	else
+		c->ops->timeout(c);
+}
+
+void call_set_timer(struct call *c, int64_t after_ms)
+{
+	if (c->worker->state != WORKER_SERVING)
+		return; /* drain has set it */
+	if (after_ms < 0)
+		timers_clear(&c->worker->timers, &c->timer);
+	else
+		timers_set(&c->worker->timers, &c->timer, c->worker->now_ms + after_ms);
+}
+
+int64_t call_identity_left_ms(const struct call *c)
+{
+	int64_t end = identity_not_after_ms(c->conn->identity);
+	if (end == INT64_MAX)
+		return -1;
+	int64_t left = end - clock_wall_ms(c->worker->server->o.clock);
+	return left > 0 ? left : 0;
+}
+
+void call_mark(struct call *c)
+{
+	if (c->marked || c->closed)
+		return;
+	c->marked = true;
+	LL_PREPEND2(c->worker->marked, c, mark_next);
+}
+
+void calls_pump(struct worker *w)
+{
+	struct call *list = w->marked, *next;
+	w->marked = NULL;
+	for (struct call *c = list; c; c = c->mark_next)
+		c->marked = false;
+	for (; list; list = next) {
+		next = list->mark_next;
+		if (!list->closed && !list->ending && !list->sending)
+			list->ops->pump(list);
+	}
+}
+
+/* --- the beginning --- */
+
+int call_status_of(enum fault_code code)
+{
+	switch (code) {
+	case FAULT_INVALID:
+		return GRPC_STATUS_INVALID_ARGUMENT;
+	case FAULT_DENIED:
+		return GRPC_STATUS_UNAUTHENTICATED;
+	case FAULT_NOT_FOUND:
+		return GRPC_STATUS_NOT_FOUND;
+	case FAULT_EXHAUSTED:
+		return GRPC_STATUS_RESOURCE_EXHAUSTED;
+	case FAULT_UNAVAILABLE:
+		return GRPC_STATUS_UNAVAILABLE;
+	case FAULT_TIMEOUT:
+		return GRPC_STATUS_DEADLINE_EXCEEDED;
+	case FAULT_CONFLICT:
+	case FAULT_CORRUPT:
+	case FAULT_INTERNAL:
+		break;
+	}
+	return GRPC_STATUS_INTERNAL;
+}
+
+static void open_method(struct call *c)
+{
+	switch (c->method->kind) {
+	case METHOD_STREAM:
+		stream_open(c);
+		break;
+	case METHOD_FETCH:
+		fetch_open(c);
+		break;
+	case METHOD_HEALTH_CHECK:
+	case METHOD_HEALTH_WATCH:
+	case METHOD_HEALTH_LIST:
+		health_open(c);
+		break;
+	case METHOD_REFLECTION:
+		reflect_open(c);
+		break;
+	}
+}
+
+/* Who may call at all, and what. False: the call ends at once. */
+static bool admit(struct call *c, const struct method *m)
+{
+	struct worker *w = c->worker;
+	if (!m) {
+		call_end(c, GRPC_STATUS_UNIMPLEMENTED,
+			"leafcast serves SecretDiscoveryService, type Secret of AggregatedDiscoveryService, "
+			"grpc.health.v1.Health and grpc.reflection");
+		return false;
+	}
+	if (w->state != WORKER_SERVING) {
+		call_end(c, GRPC_STATUS_UNAVAILABLE, "leafcast is stopping");
+		return false;
+	}
+	AUTO(fault_freep) struct fault *f = conn_enter(w, c->grpc, &c->conn);
+	if (f) {
+		log_event(LOG_DEBUG, "call.unauthenticated", LF(f));
+		call_end(c, GRPC_STATUS_UNAUTHENTICATED, fault_text(f));
+		return false;
+	}
+	return true;
+}
+
+static void begin(struct worker *w, grpc_call *grpc, const grpc_slice *path)
+{
+	struct call *c = mem_new(struct call);
+	c->worker = w;
+	c->grpc = grpc;
+	c->id = ++w->last_call_id;
+	c->on_recv.done = on_recv;
+	c->on_send.done = on_send;
+	c->on_close.done = on_close;
+	c->on_status.done = on_status;
+	c->timer.fire = on_timer;
+	DL_APPEND(w->calls, c);
+	grpc_op op;
+	memset(&op, 0, sizeof op);
+	op.op = GRPC_OP_RECV_CLOSE_ON_SERVER;
+	op.data.recv_close_on_server.cancelled = &c->cancelled;
+	start(c, &op, 1, &c->on_close);
+	const struct method *m = method_find((const char *)GRPC_SLICE_START_PTR(*path), GRPC_SLICE_LENGTH(*path));
+	if (!admit(c, m))
+		return;
+	c->method = m;
+	meters_call(w->server, m, 1);
+	open_method(c);
+	read_next(c);
+}
+
+static void on_new_call(struct rpc_op *op, bool ok)
+{
+	struct armed *a = container_of(op, struct armed, op);
+	struct worker *w = a->worker;
+	w->armed--;
+	if (ok) {
+		if (w->state == WORKER_SERVING)
+			call_arm(w, 1);
+		begin(w, a->call, &a->details.method);
+	}
+	grpc_call_details_destroy(&a->details);
+	grpc_metadata_array_destroy(&a->metadata);
+	free(a);
+}
+
+void call_arm(struct worker *w, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct armed *a = mem_new(struct armed);
+		a->op.done = on_new_call;
+		a->worker = w;
+		grpc_call_details_init(&a->details);
+		grpc_metadata_array_init(&a->metadata);
+		w->armed++;
+		rpc_request_call(w->grpc, w->queue, &a->call, &a->details, &a->metadata, &a->op);
+	}
+}

@@ -1,0 +1,130 @@
+/* sds/conn.c - the connections that have calls on this worker: who is at the other end, and what it said of itself. */
+#include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/io/accept.h"
+#include "base/io/evidence.h"
+#include "base/mem.h"
+#include "control/identity.h"
+#include "sds/internal.h"
+
+static struct fault *unix_evidence(struct worker *w, int fd, struct evidence *e, uint64_t *ret_serial)
+{
+	if (accept_evidence(w->server->acceptor, fd, e, ret_serial))
+		return NULL;
+	return fault_new(FAULT_DENIED, "nothing is known about this connection");
+}
+
+static void set_pem(const grpc_auth_context *ctx, const char *property, const char **ret, size_t *ret_len)
+{
+	grpc_auth_property_iterator it = grpc_auth_context_find_properties_by_name(ctx, property);
+	const grpc_auth_property *p = grpc_auth_property_iterator_next(&it);
+	*ret = p ? p->value : "";
+	*ret_len = p ? p->value_length : 0;
+}
+
+static struct fault *tls_peer(struct worker *w, grpc_call *call, struct identity **ret)
+{
+	grpc_auth_context *ctx = grpc_call_auth_context(call);
+	struct fault *f;
+	if (ctx && grpc_auth_context_peer_is_authenticated(ctx)) {
+		struct evidence e = {.kind = EVIDENCE_TLS};
+		set_pem(ctx, GRPC_X509_PEM_CERT_PROPERTY_NAME, &e.leaf_pem, &e.leaf_pem_len);
+		set_pem(ctx, GRPC_X509_PEM_CERT_CHAIN_PROPERTY_NAME, &e.chain_pem, &e.chain_pem_len);
+		f = tls_identity(w->server, &e, ret);
+	} else {
+		f = fault_new(FAULT_DENIED, "this connection proved nothing about its client");
+	}
+	grpc_auth_context_release(ctx);
+	return f;
+}
+
+static struct conn *add(struct worker *w, const char *peer, uint64_t serial, struct identity *i)
+{
+	struct conn *c = mem_new(struct conn);
+	c->peer = mem_strdup(peer);
+	c->serial = serial;
+	c->identity = i;
+	HASH_ADD_KEYPTR(hh, w->conns, c->peer, strlen(c->peer), c);
+	return c;
+}
+
+/* A connection that ended, whose peer text another one bears now: its calls keep what they have, new ones do not find
+ * it. */
+static void detach(struct worker *w, struct conn *c)
+{
+	HASH_DEL(w->conns, c);
+	free(c->peer);
+	c->peer = NULL;
+}
+
+static struct fault *enter(struct worker *w, grpc_call *call, const char *peer, struct conn **ret)
+{
+	int fd;
+	uint64_t serial = 0;
+	struct conn *known = NULL;
+	struct identity *identity = NULL;
+	HASH_FIND_STR(w->conns, peer, known);
+	if (sscanf(peer, "fd:%d", &fd) == 1) {
+		struct evidence e;
+		TRY(unix_evidence(w, fd, &e, &serial));
+		if (known && known->serial == serial) {
+			*ret = known;
+			return NULL;
+		}
+		TRY(identity_from_evidence(&e, NULL, 0, 0, &identity));
+	} else {
+		TRY(tls_peer(w, call, &identity));
+		/* The same address and port may be another client by now: only an equal identity shares. */
+		if (known && strcmp(identity_key(known->identity), identity_key(identity)) == 0 &&
+			identity_not_after_ms(known->identity) == identity_not_after_ms(identity)) {
+			identity_unref(identity);
+			*ret = known;
+			return NULL;
+		}
+	}
+	if (known)
+		detach(w, known);
+	*ret = add(w, peer, serial, identity);
+	return NULL;
+}
+
+struct fault *conn_enter(struct worker *w, grpc_call *call, struct conn **ret)
+{
+	char *peer = grpc_call_get_peer(call);
+	struct fault *f = enter(w, call, peer, ret);
+	gpr_free(peer);
+	if (!f)
+		(*ret)->calls++;
+	return f;
+}
+
+void conn_leave(struct worker *w, struct conn *c)
+{
+	if (--c->calls)
+		return;
+	if (c->peer)
+		detach(w, c);
+	identity_unref(c->identity);
+	node_unref(c->node);
+	free(c);
+}
+
+static bool same_node(const struct node *a, const struct node *b)
+{
+	return strcmp(a->id, b->id) == 0 && strcmp(a->cluster, b->cluster) == 0 &&
+	       strcmp(a->user_agent, b->user_agent) == 0 && a->version_major == b->version_major &&
+	       a->version_minor == b->version_minor && a->version_patch == b->version_patch;
+}
+
+struct node *conn_intern_node(struct conn *c, struct node *n)
+{
+	if (c->node && same_node(c->node, n)) {
+		node_unref(n);
+		return node_ref(c->node);
+	}
+	node_unref(c->node);
+	c->node = node_ref(n);
+	return n;
+}

@@ -1,0 +1,84 @@
+/* sds/interest.c - one name that one stream wants: found its entry, its place in the index, and what it may have at
+ * this moment. Policy is asked at each answer with the snapshot then current (design: invariant 3). */
+#include <string.h>
+#include "base/mem.h"
+#include "control/identity.h"
+#include "sds/internal.h"
+
+/* Entry and slot under the policy now. A denied name, and one whose template this identity cannot fill, have a slot of
+ * their own that only an answer of control's makes an absence: unknown and denied take the same way (design: invariant
+ * 2). */
+static void place(struct interest *i)
+{
+	struct worker *w = i->call->worker;
+	struct entry_key *entry = NULL;
+	i->policy_generation = policy_generation(w->policy);
+	i->allowed = policy_decide(w->policy, i->identity, i->name).allowed;
+	struct fault *f = policy_entry(w->policy, i->identity, i->name, &entry);
+	fault_ignore(f, "control meets the same fault when it is asked, and says so");
+	entry_key_unref(i->entry);
+	i->entry = entry;
+	struct slot *s = i->allowed && entry ? slot_for_entry(w, entry) : slot_for_denial(w, i->identity, i->name);
+	if (s == i->slot)
+		return;
+	slot_leave(w, i);
+	slot_join(w, s, i);
+	i->has_answer = s->version || s->absent;
+	outbox_note(w, i, REPORT_WANTED);
+}
+
+struct interest *interest_new(struct call *c, struct node *n, struct engine_sub *sub, const char *name, bool delta)
+{
+	struct interest *i = mem_new(struct interest);
+	i->call = c;
+	i->sub = sub;
+	i->stream = c->id;
+	i->name = mem_strdup(name);
+	i->identity = identity_ref(c->conn->identity);
+	i->node = n ? node_ref(n) : NULL;
+	i->delta = delta;
+	i->push_to_ack_ms = -1;
+	place(i);
+	return i;
+}
+
+enum answer interest_answer(struct interest *i, struct version **ret)
+{
+	struct worker *w = i->call->worker;
+	if (i->policy_generation != policy_generation(w->policy))
+		place(i);
+	const struct slot *s = i->slot;
+	if (i->allowed && i->entry && s->version) {
+		*ret = s->version;
+		return ANSWER_VERSION;
+	}
+	return s->absent ? ANSWER_ABSENT : ANSWER_PENDING;
+}
+
+void interest_leave(struct interest *i)
+{
+	struct worker *w = i->call->worker;
+	slot_leave(w, i);
+	i->call = NULL;
+	i->sub = NULL;
+	if (i->told) {
+		outbox_note(w, i, REPORT_GONE);
+		return;
+	}
+	/* Control never heard of it, and need not. */
+	if (i->in_outbox)
+		DL_DELETE2(w->outbox, i, out_prev, out_next);
+	interest_free(i);
+}
+
+void interest_free(struct interest *i)
+{
+	free(i->name);
+	identity_unref(i->identity);
+	node_unref(i->node);
+	entry_key_unref(i->entry);
+	if (i->nack)
+		free(i->nack->text);
+	free(i->nack);
+	free(i);
+}

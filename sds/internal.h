@@ -1,0 +1,299 @@
+/* sds/internal.h - a worker and what lives on it: connections, calls, streams, the index. Shared by the files of this
+ * folder alone. Everything here is touched by the worker's own thread, unless said. */
+#ifndef SDS_INTERNAL_H
+#define SDS_INTERNAL_H
+#include <pthread.h>
+#include "base/fault.h"
+#include "base/io/mailbox.h"
+#include "base/io/rpc.h"
+#include "base/table.h"
+#include "base/timers.h"
+#include "cache/entry.h"
+#include "cache/version.h"
+#include "control/inbox.h"
+#include "control/node.h"
+#include "control/policy.h"
+#include "sds/engine.h"
+#include "sds/frame.h"
+#include "sds/request.h"
+#include "sds/server.h"
+
+struct acceptor;
+struct call;
+struct sds_meters;
+struct stream;
+struct tls_listener;
+struct worker;
+
+/* --- methods.c: what can be called --- */
+enum method_kind {
+	METHOD_STREAM,
+	METHOD_FETCH,
+	METHOD_HEALTH_CHECK,
+	METHOD_HEALTH_WATCH,
+	METHOD_HEALTH_LIST,
+	METHOD_REFLECTION
+};
+struct method {
+	const char *path;
+	enum method_kind kind;
+	enum engine_mode mode; /* METHOD_STREAM */
+	bool ads;
+	bool v1alpha;	   /* METHOD_REFLECTION */
+	const char *label; /* in metrics */
+};
+const struct method *method_find(const char *path, size_t len); /* NULL: unimplemented */
+size_t method_number(const struct method *m);
+const struct method *method_by_number(size_t n);
+enum { METHOD_COUNT = 10 };
+
+/* --- conn.c: one connection's calls share an identity and a node --- */
+struct conn {
+	UT_hash_handle hh; /* worker.conns, by peer text */
+	char *peer;	   /* "fd:1234" or "ipv4:..." */
+	uint64_t serial;   /* of a unix connection */
+	struct identity *identity;
+	struct node *node; /* the last one, shared by streams that say the same */
+	size_t calls;
+};
+/** Who calls. UNAUTHENTICATED-worthy faults are DENIED. A reference that conn_leave() gives back. */
+MUST_USE struct fault *conn_enter(struct worker *w, grpc_call *call, struct conn **ret);
+void conn_leave(struct worker *w, struct conn *c);
+/** The shared node equal to n; takes n and returns a reference. */
+struct node *conn_intern_node(struct conn *c, struct node *n);
+
+/* --- call.c: an RPC's life: reads, one send at a time, its end --- */
+struct call_ops {
+	void (*message)(struct call *c, const void *bytes, size_t len);
+	void (*half_close)(struct call *c);
+	void (*pump)(struct call *c);	 /* something may be sent now: after a send, and after call_mark() */
+	void (*timeout)(struct call *c); /* its timer */
+	void (*closed)(struct call *c);	 /* the last word: release what user points to */
+	bool one_at_a_time;		 /* the next message is read after the answer to this one was sent */
+};
+struct call {
+	struct call *prev, *next; /* worker.calls */
+	struct worker *worker;
+	const struct method *method;
+	const struct call_ops *ops;
+	void *user;
+	struct conn *conn;
+	uint64_t id;
+	grpc_call *grpc;
+	struct rpc_op on_recv, on_send, on_close, on_status;
+	unsigned outstanding; /* ops under way; the memory goes when it is 0 and the call is closed */
+	grpc_byte_buffer *incoming;
+	int cancelled;
+	bool initial_sent, sending, closed, ending, half_closed, reading;
+	bool marked; /* in worker.marked */
+	struct call *mark_next;
+	int status;
+	char *status_text;
+	struct timers_entry timer; /* the method's: first request, fetch wait, end of identity, drain */
+};
+void call_arm(struct worker *w, size_t count); /* ask gRPC for calls */
+/** Send one message: slices are taken (unreferenced). Only when !call->sending && !call->ending. */
+void call_send(struct call *c, grpc_slice *slices, size_t count);
+/** End with this status once what is being sent is out. The text is copied. Harmless when it is ending already. */
+void call_end(struct call *c, int grpc_status, const char *text);
+/** The gRPC status for a fault's code. */
+int call_status_of(enum fault_code code);
+
+/** Pump it at the end of the turn. */
+void call_mark(struct call *c);
+void calls_pump(struct worker *w);
+/** Arm the call's timer, after_ms from now; negative: never. */
+void call_set_timer(struct call *c, int64_t after_ms);
+/** When its identity ends, in ms from now; negative: never. */
+int64_t call_identity_left_ms(const struct call *c);
+
+/* --- stream.c: an xDS stream; fetch.c: FetchSecrets --- */
+struct interest;
+void stream_open(struct call *c);
+void stream_policy_changed(struct call *c);
+void stream_interest_changed(struct interest *i); /* marks its engine's subscription */
+void fetch_open(struct call *c);
+
+/* --- index.c: what this worker serves by entry, who waits for it, what is known to be absent --- */
+struct slot {
+	UT_hash_handle hh;	  /* worker.slots, by key */
+	struct slot *prev, *next; /* worker.idle while nobody is interested and it is an absence */
+	unsigned char *key;	  /* 'e' and entry bytes, or 'd', identity key, 0x1f, name */
+	size_t key_len;
+	struct version *version; /* current, or NULL */
+	bool absent;		 /* known to be so */
+	bool is_idle;
+	uint64_t seq;
+	struct interest *interests; /* utlist DL by slot_prev, slot_next */
+};
+enum { IDLE_ABSENCES_MAX = 4096 };
+struct slot *slot_for_entry(struct worker *w, const struct entry_key *e);
+struct slot *slot_for_denial(struct worker *w, const struct identity *i, const char *name);
+void slot_join(struct worker *w, struct slot *s, struct interest *i);
+void slot_leave(struct worker *w, struct interest *i);
+/** False: what the worker has is newer. The version's reference is taken over in either case. */
+bool slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq);
+bool slot_set_absent(struct worker *w, struct slot *s, uint64_t seq);
+void slots_forget_denials(struct worker *w);
+void slots_free(struct worker *w);
+
+/* --- one subscription of one stream, as the worker and control know it --- */
+struct interest {
+	struct interest *slot_prev, *slot_next; /* slot.interests */
+	struct interest *out_prev, *out_next;	/* worker.outbox */
+	struct call *call;			/* NULL: gone, waiting to be reported */
+	struct engine_sub *sub;			/* NULL likewise */
+	struct slot *slot;
+	struct entry_key *entry;       /* NULL: the identity lacks an attribute */
+	uint64_t policy_generation;    /* of the snapshot under which slot and entry were found */
+	bool allowed, in_outbox, told; /* told: control knows it */
+	unsigned report;	       /* enum report_what, not reported yet */
+	bool has_answer;
+	int64_t push_to_ack_ms;
+	/* kept beyond the stream's end, for the report */
+	uint64_t stream;
+	char *name;
+	struct identity *identity;
+	struct node *node;
+	bool delta;
+	char acked[ENGINE_VERSION_LEN + 1];
+	struct nack {
+		int code;
+		char *text;
+		char version[ENGINE_VERSION_LEN + 1];
+	} * nack;
+};
+
+/* --- interest.c --- */
+enum answer { ANSWER_VERSION, ANSWER_ABSENT, ANSWER_PENDING };
+/** name is checked (text_is_name()). sub may be NULL (FetchSecrets). Told to control by the next batch. */
+struct interest *interest_new(struct call *c, struct node *n, struct engine_sub *sub, const char *name, bool delta);
+/** What this subscription may have at this moment, under the policy now; *ret is borrowed from the index. */
+enum answer interest_answer(struct interest *i, struct version **ret);
+/** Nobody waits for it any more. */
+void interest_leave(struct interest *i);
+
+/* --- outbox.c: reports to control, coalesced --- */
+void outbox_note(struct worker *w, struct interest *i, enum report_what what);
+void outbox_flush(struct worker *w);  /* post a batch when none is under way and there is something to say */
+void outbox_forget(struct worker *w); /* at the end: frees what was not reported */
+void interest_free(struct interest *i);
+
+/* --- quarantine.c --- */
+struct held_back {
+	UT_hash_handle hh;
+	char *key;
+};
+bool quarantine_holds(struct worker *w, const struct interest *i, const char *version);
+void quarantine_set(struct worker *w, const struct identity *id, const char *node, const struct entry_key *e,
+	const char *version, bool on);
+void quarantines_free(struct worker *w);
+
+/* --- health.c, reflect_rpc.c --- */
+void health_open(struct call *c);
+void health_changed(struct worker *w); /* tell every Watch */
+void reflect_open(struct call *c);
+
+/* --- worker.c --- */
+enum worker_state { WORKER_SERVING, WORKER_DRAINING, WORKER_CANCELLED, WORKER_STOPPED };
+struct worker {
+	struct sds_server *server;
+	unsigned number;
+	pthread_t thread;
+	bool thread_started;
+	grpc_server *grpc;
+	struct rpc_queue *queue;
+	struct mailbox *mailbox;
+	enum worker_state state;
+	bool serving; /* as health shows it */
+	struct policy *policy;
+	struct timers timers;
+	int64_t now_ms; /* monotonic, read once per event */
+	struct call *calls;
+	uint64_t last_call_id;
+	struct conn *conns;
+	struct slot *slots;
+	struct slot *idle; /* absences nobody is interested in, oldest first */
+	size_t idle_count;
+	struct interest *outbox;
+	bool batch_under_way;
+	uint64_t applied_seq, reported_seq;
+	struct held_back *held_back;
+	struct call *marked; /* calls to pump, LL by mark_next */
+	struct rpc_op on_shutdown;
+	struct timers_entry drain_timer;
+	int64_t drain_end_ms;
+	size_t departed; /* streams that ended since memory was last given back */
+	size_t armed;
+};
+/** Messages to a worker; see outlet.h. */
+enum worker_mail {
+	MAIL_PUBLISH,
+	MAIL_ABSENT,
+	MAIL_POLICY,
+	MAIL_QUARANTINE,
+	MAIL_TAKEN,
+	MAIL_HEALTH,
+	MAIL_DRAIN,
+	MAIL_START
+};
+struct message {
+	struct mail mail;
+	uint64_t seq;
+	unsigned char *key;
+	struct entry_key *entry;
+	struct version *version;
+	struct identity *identity;
+	char *name;
+	enum absent_reason reason;
+	struct policy *policy;
+	char version_id[ENGINE_VERSION_LEN + 1];
+	bool on;
+	int64_t grace_ms;
+};
+struct message *message_new(enum worker_mail type, uint64_t seq);
+void message_set_key(struct message *m, const void *bytes, size_t len); /* coalesce by it */
+MUST_USE struct fault *worker_init(struct worker *w, struct sds_server *s, unsigned number);
+MUST_USE struct fault *worker_start(struct worker *w);
+void worker_done(struct worker *w); /* joined; frees what is left */
+
+/* --- meters.c --- */
+struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m); /* m NULL: nothing is measured */
+void sds_meters_free(struct sds_meters *m);
+void meters_call(struct sds_server *s, const struct method *m, int delta);
+void meters_end(struct sds_server *s, int grpc_status);
+void meters_push(struct sds_server *s);
+void meters_ack(struct sds_server *s, int64_t push_to_ack_ms);
+void meters_nack(struct sds_server *s);
+double meters_open_calls(const struct sds_server *s); /* 0 without a registry */
+
+/* --- server.c --- */
+struct sds_server {
+	struct sds_options o;
+	char *instance;
+	struct worker *workers;
+	struct outlet outlet;
+	struct acceptor *acceptor;
+	struct tls_listener *tls; /* LL */
+	struct sds_meters *meters;
+	bool started;
+	void (*drained)(void *arg);
+	void *drained_arg;
+	struct mailbox *notices; /* workers say here that they have stopped */
+	struct wakeup *wakeup;
+	unsigned stopped;
+	int pending_fds[16]; /* unix listeners given before the start */
+	size_t pending_count;
+};
+void server_worker_stopped(struct sds_server *s); /* any worker's thread */
+
+/* --- tls.c --- */
+/** Credentials for one listener's handshakes, reading the newest certificate and trust. The caller owns them. */
+grpc_server_credentials *tls_credentials(struct tls_listener *l);
+struct tls_listener *tls_listener_new(void);
+void tls_listener_free(struct tls_listener *l);
+MUST_USE struct fault *tls_listener_set(
+	struct tls_listener *l, struct credential *c, const struct client_trust *trust, size_t trust_count);
+/** Judge a verified client: evidence against the trust of every listener. */
+MUST_USE struct fault *tls_identity(struct sds_server *s, const struct evidence *e, struct identity **ret);
+#endif

@@ -1,0 +1,287 @@
+/* sds/stream.c - an xDS stream: requests into the engine, the engine's subscriptions to the index, answers to the wire.
+ */
+#include <grpc/slice.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "sds/internal.h"
+
+/* A stream that was opened and says nothing holds a place that others may want. */
+#define FIRST_REQUEST_MS (INT64_C(60) * 1000)
+
+/* Envoy #47309: over ADS a second user of a name repeats the last request word by word and waits. */
+#define REPEAT_MS (INT64_C(1) * 1000)
+
+struct stream {
+	struct call *call;
+	struct engine *engine;
+	struct engine_events events;
+	struct engine_limits limits;
+	struct node *node;
+	int64_t end_at_ms; /* of the identity, or of the wait after a half-close; INT64_MAX: none */
+};
+
+/* --- the engine's events --- */
+
+static void on_subscribed(void *arg, struct engine_sub *sub)
+{
+	struct stream *s = arg;
+	size_t len;
+	const char *name = engine_sub_name(sub, &len);
+	if (!engine_sub_is_possible(sub))
+		return; /* a name that no secret can have: nothing to ask control for */
+	engine_sub_set_user(sub, interest_new(s->call, s->node, sub, name, engine_mode(s->engine) == ENGINE_DELTA));
+}
+
+static void on_unsubscribed(void *arg, struct engine_sub *sub)
+{
+	struct interest *i = engine_sub_user(sub);
+	(void)arg;
+	if (i)
+		interest_leave(i);
+}
+
+static void on_acked(void *arg, struct engine_sub *sub, const char *version, int64_t push_to_ack_ms)
+{
+	struct stream *s = arg;
+	struct interest *i = engine_sub_user(sub);
+	if (!i)
+		return;
+	(void)snprintf(i->acked, sizeof i->acked, "%s", version);
+	i->push_to_ack_ms = push_to_ack_ms;
+	meters_ack(s->call->worker->server, push_to_ack_ms);
+	outbox_note(s->call->worker, i, REPORT_ACKED);
+}
+
+static void on_nacked(
+	void *arg, struct engine_sub *sub, const char *version, int code, const char *text, size_t text_len)
+{
+	struct stream *s = arg;
+	struct interest *i = engine_sub_user(sub);
+	if (!i)
+		return;
+	if (!i->nack)
+		i->nack = mem_new(struct nack);
+	free(i->nack->text);
+	i->nack->text = request_redact((struct view){text, text_len});
+	i->nack->code = code;
+	(void)snprintf(i->nack->version, sizeof i->nack->version, "%s", version);
+	meters_nack(s->call->worker->server);
+	outbox_note(s->call->worker, i, REPORT_NACKED);
+}
+
+/* --- requests --- */
+
+static struct fault *take_node(struct stream *s, const struct request *r)
+{
+	struct node *n = NULL;
+	if (s->node)
+		return NULL; /* a later node changes nothing: it is a claim, and the first one stands */
+	if (!r->has_node)
+		return fault_new(FAULT_INVALID, "the first request of a stream must carry a node (node.id)");
+	TRY(request_node(r, &n));
+	s->node = conn_intern_node(s->call->conn, n);
+	int64_t left = call_identity_left_ms(s->call);
+	s->end_at_ms = left < 0 ? INT64_MAX : s->call->worker->now_ms + left;
+	return NULL;
+}
+
+/* One timer serves the engine's own wish and the stream's end. */
+static void arm_timer(struct stream *s)
+{
+	int64_t at = engine_wake_at_ms(s->engine);
+	if (s->end_at_ms < at)
+		at = s->end_at_ms;
+	int64_t now = s->call->worker->now_ms;
+	if (s->node || s->call->half_closed)
+		call_set_timer(s->call, at == INT64_MAX ? -1 : at > now ? at - now : 0);
+}
+
+static struct fault *take_request(struct stream *s, const struct request *r)
+{
+	struct call *c = s->call;
+	bool secret;
+	TRY(take_node(s, r));
+	TRY(request_type_ok(r, c->method->ads, &secret));
+	if (!secret)
+		return NULL; /* another type of an ADS stream: open, unanswered */
+	struct engine_close end = engine_request(s->engine, r, c->worker->now_ms);
+	if (end.grpc_status)
+		call_end(c, end.grpc_status, end.text);
+	else
+		call_mark(c);
+	return NULL;
+}
+
+static void on_message(struct call *c, const void *bytes, size_t len)
+{
+	struct stream *s = c->user;
+	struct request r;
+	AUTO(fault_freep)
+	struct fault *f = request_read(
+		bytes, len, c->method->mode == ENGINE_DELTA, c->worker->server->o.limits.names_per_stream, &r);
+	if (!f) {
+		f = take_request(s, &r);
+		request_done(&r);
+	}
+	if (f)
+		call_end(c, call_status_of(fault_code(f)), fault_text(f));
+}
+
+/* --- answers --- */
+
+static void unref_version(void *arg)
+{
+	version_unref(arg);
+}
+
+/* The head is small and ours; the body is shared by all streams, and its reference falls when the transport is done. */
+static void send_version(struct stream *s, struct engine_sub *sub, struct version *v)
+{
+	struct buf head = BUF_INIT;
+	char nonce[ENGINE_NONCE_MAX];
+	size_t len;
+	const unsigned char *body = version_body(v, BODY_PLAIN, &len);
+	engine_offered(s->engine, sub, version_id(v), s->call->worker->now_ms, nonce);
+	const struct frame f = {.delta = engine_mode(s->engine) == ENGINE_DELTA,
+		.type_url = FRAME_SECRET_TYPE_URL,
+		.version = version_id(v),
+		.nonce = nonce,
+		.control_plane = s->call->worker->server->instance};
+	frame_offer(&f, engine_sub_name(sub, NULL), len, &head);
+	grpc_slice slices[2] = {grpc_slice_from_copied_buffer((const char *)head.data, head.len),
+		grpc_slice_new_with_user_data((void *)(uintptr_t)body, len, unref_version, version_ref(v))};
+	buf_free(&head);
+	call_send(s->call, slices, 2);
+	meters_push(s->call->worker->server);
+}
+
+static void send_removed(struct stream *s, struct engine_sub *sub, const char *nonce)
+{
+	struct buf whole = BUF_INIT;
+	size_t len;
+	const char *name = engine_sub_name(sub, &len);
+	const struct frame f = {.delta = true,
+		.type_url = FRAME_SECRET_TYPE_URL,
+		.version = "",
+		.nonce = nonce,
+		.control_plane = s->call->worker->server->instance};
+	frame_removed(&f, name, len, &whole);
+	grpc_slice slice = grpc_slice_from_copied_buffer((const char *)whole.data, whole.len);
+	buf_free(&whole);
+	call_send(s->call, &slice, 1);
+}
+
+static void answer(struct stream *s, struct engine_sub *sub)
+{
+	struct interest *i = engine_sub_user(sub);
+	struct version *v = NULL;
+	char nonce[ENGINE_NONCE_MAX];
+	enum answer a = i ? interest_answer(i, &v) : ANSWER_ABSENT;
+	if (a == ANSWER_VERSION && quarantine_holds(s->call->worker, i, version_id(v))) {
+		engine_held(s->engine, sub);
+		return;
+	}
+	switch (a) {
+	case ANSWER_VERSION:
+		if (engine_wants(s->engine, sub, version_id(v)))
+			send_version(s, sub, v);
+		break;
+	case ANSWER_ABSENT:
+		if (engine_absent(s->engine, sub, s->call->worker->now_ms, nonce))
+			send_removed(s, sub, nonce);
+		break;
+	case ANSWER_PENDING:
+		engine_pending(s->engine, sub);
+		break;
+	}
+}
+
+static void on_pump(struct call *c)
+{
+	struct stream *s = c->user;
+	struct engine_sub *sub;
+	while (!c->sending && (sub = engine_next(s->engine)))
+		answer(s, sub);
+	if (c->half_closed && !c->sending && engine_is_done(s->engine))
+		call_end(c, GRPC_STATUS_OK, "");
+	else
+		arm_timer(s);
+}
+
+static void on_half_close(struct call *c)
+{
+	struct stream *s = c->user;
+	engine_half_close(s->engine);
+	int64_t at = c->worker->now_ms + c->worker->server->o.limits.fetch_wait_ms;
+	if (at < s->end_at_ms)
+		s->end_at_ms = at;
+	call_mark(c);
+}
+
+static void on_timeout(struct call *c)
+{
+	struct stream *s = c->user;
+	if (!s->node && !c->half_closed) {
+		call_end(c, GRPC_STATUS_DEADLINE_EXCEEDED, "no request came within 60 s");
+	} else if (c->worker->now_ms < s->end_at_ms) {
+		engine_wake(s->engine, c->worker->now_ms);
+		call_mark(c);
+	} else if (c->half_closed) {
+		call_end(c, GRPC_STATUS_OK, "");
+	} else {
+		call_end(c, GRPC_STATUS_UNAUTHENTICATED, "the client certificate of this connection has expired");
+	}
+}
+
+void stream_interest_changed(struct interest *i)
+{
+	if (i->sub)
+		engine_mark(engine_sub_engine(i->sub), i->sub);
+	call_mark(i->call);
+}
+
+static void mark_sub(void *arg, struct engine_sub *sub)
+{
+	engine_mark(arg, sub);
+}
+
+void stream_policy_changed(struct call *c)
+{
+	struct stream *s = c->user;
+	engine_each(s->engine, mark_sub, s->engine);
+	call_mark(c);
+}
+
+static void on_closed(struct call *c)
+{
+	struct stream *s = c->user;
+	c->user = NULL;
+	engine_free(s->engine);
+	node_unref(s->node);
+	free(s);
+}
+
+static const struct call_ops stream_ops = {.message = on_message,
+	.half_close = on_half_close,
+	.pump = on_pump,
+	.timeout = on_timeout,
+	.closed = on_closed};
+
+void stream_open(struct call *c)
+{
+	struct stream *s = mem_new(struct stream);
+	char prefix[21];
+	c->user = s;
+	c->ops = &stream_ops;
+	s->call = c;
+	s->end_at_ms = INT64_MAX;
+	s->events = (struct engine_events){s, on_subscribed, on_unsubscribed, on_acked, on_nacked};
+	s->limits = (struct engine_limits){
+		.names = c->worker->server->o.limits.names_per_stream, .resend_on_repeat_ms = REPEAT_MS};
+	(void)snprintf(prefix, sizeof prefix, "%llx", (unsigned long long)(table_hash(&c->id, sizeof c->id) >> 16));
+	s->engine = engine_new(c->method->mode, &s->limits, &s->events, prefix);
+	call_set_timer(c, FIRST_REQUEST_MS);
+}
