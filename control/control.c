@@ -142,7 +142,7 @@ void control_make_exact_entries(struct control *c)
 	for (size_t i = 0; i < c->definitions->secret_count; i++) {
 		const struct secret_def *def = &c->definitions->secrets[i];
 		const char *variables[DEFINITION_VARIABLES_MAX];
-		if (definition_variables(c->definitions, def, variables))
+		if (definitions_variables(c->definitions, def, variables))
 			continue;
 		struct entry_key *key =
 			def->internal ? entry_key_internal(def->name) : entry_key_new(def->name, NULL, 0);

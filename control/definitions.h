@@ -76,5 +76,18 @@ const struct secret_def *definitions_secret(const struct definitions *d, const c
 /** The SAN templates that hold for a secret: its own list where it replaces, else its profile's. */
 const struct template_list *definitions_sans(
 	const struct definitions *d, const struct secret_def *s, enum san_type type);
+enum { DEFINITION_VARIABLES_MAX = 16 };
+/** The variables that a secret's templates use, sorted, each once: the attributes of its entries, in this order. 0: it
+ * is the same for all. Names are borrowed. */
+size_t definitions_variables(
+	const struct definitions *d, const struct secret_def *s, const char *ret[DEFINITION_VARIABLES_MAX]);
 void definitions_free(struct definitions *d); /* with everything in it; NULL is fine */
+void definitions_freep(struct definitions **d);
+
+/** What one definition holds, its own struct left alone: for whoever builds them. */
+void authority_def_done(struct authority_def *a);
+void profile_def_done(struct profile_def *p);
+void secret_def_done(struct secret_def *s);
+void rule_def_done(struct rule_def *r);
+void template_list_free(struct template_list *l); /* leaves it empty */
 #endif

@@ -189,11 +189,6 @@ void quarantine_free(struct control *c);
 void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
 	const char *by, const char *detail);
 
-/* reload.c */
-enum { DEFINITION_VARIABLES_MAX = 16 };
-/** The variables that a secret's templates use, each once; 0: it is the same for all. Names are borrowed. */
-size_t definition_variables(
-	const struct definitions *d, const struct secret_def *s, const char *ret[DEFINITION_VARIABLES_MAX]);
 /* control.c */
 void start_check_ready(struct control *c);
 void control_make_exact_entries(struct control *c);

@@ -96,34 +96,11 @@ static void on_withdrawn(void *arg, struct fault *f)
 	fault_free(f);
 }
 
-static size_t add_variable(const char *name, const char **ret, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(ret[i], name) == 0)
-			return count;
-	if (count < DEFINITION_VARIABLES_MAX)
-		ret[count++] = name;
-	return count;
-}
-
-size_t definition_variables(
-	const struct definitions *d, const struct secret_def *s, const char *ret[DEFINITION_VARIABLES_MAX])
-{
-	size_t count = 0;
-	for (int type = SAN_DNS; s->kind == SECRET_TLS_CERTIFICATE && type <= SAN_EMAIL; type++) {
-		const struct template_list *list = definitions_sans(d, s, (enum san_type)type);
-		for (size_t i = 0; i < list->count; i++)
-			for (size_t k = 0; k < template_variable_count(list->items[i]); k++)
-				count = add_variable(template_variable(list->items[i], k), ret, count);
-	}
-	return count;
-}
-
 /* Are this entry's attributes ("uid=1000") exactly the variables of the definition? */
 static bool fits(const struct entry *e, const struct definitions *d, const struct secret_def *def)
 {
 	const char *variables[DEFINITION_VARIABLES_MAX];
-	size_t count = definition_variables(d, def, variables);
+	size_t count = definitions_variables(d, def, variables);
 	if (count != entry_key_attribute_count(e->key))
 		return false;
 	for (size_t i = 0; i < count; i++) {

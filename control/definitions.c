@@ -1,0 +1,141 @@
+/* control/definitions.c - look-ups in the definitions, and their release. Pure. */
+#include "control/definitions.h"
+#include <stdlib.h>
+#include <string.h>
+#include "control/template.h"
+
+const struct authority_def *definitions_authority(const struct definitions *d, const char *name)
+{
+	for (size_t i = 0; i < d->authority_count; i++)
+		if (strcmp(d->authorities[i].name, name) == 0)
+			return &d->authorities[i];
+	return NULL;
+}
+
+const struct profile_def *definitions_profile(const struct definitions *d, const char *name)
+{
+	for (size_t i = 0; i < d->profile_count; i++)
+		if (strcmp(d->profiles[i].name, name) == 0)
+			return &d->profiles[i];
+	return NULL;
+}
+
+const struct secret_def *definitions_secret(const struct definitions *d, const char *name)
+{
+	for (size_t i = 0; i < d->secret_count; i++)
+		if (strcmp(d->secrets[i].name, name) == 0)
+			return &d->secrets[i];
+	return NULL;
+}
+
+const struct template_list *definitions_sans(
+	const struct definitions *d, const struct secret_def *s, enum san_type type)
+{
+	static const struct template_list none = {NULL, 0};
+	if (s->replaces[type])
+		return &s->sans[type];
+	const struct profile_def *p = s->profile ? definitions_profile(d, s->profile) : NULL;
+	return p ? &p->sans[type] : &none;
+}
+
+/* Insert in order, each once. */
+static size_t add_variable(const char **list, size_t count, const char *name)
+{
+	size_t at = 0;
+	while (at < count && strcmp(list[at], name) < 0)
+		at++;
+	if (count == DEFINITION_VARIABLES_MAX || (at < count && strcmp(list[at], name) == 0))
+		return count;
+	memmove(&list[at + 1], &list[at], (count - at) * sizeof(*list));
+	list[at] = name;
+	return count + 1;
+}
+
+size_t definitions_variables(
+	const struct definitions *d, const struct secret_def *s, const char *ret[DEFINITION_VARIABLES_MAX])
+{
+	size_t count = 0;
+	for (int type = SAN_DNS; s->kind == SECRET_TLS_CERTIFICATE && type <= SAN_EMAIL; type++) {
+		const struct template_list *list = definitions_sans(d, s, (enum san_type)type);
+		for (size_t i = 0; i < list->count; i++)
+			for (size_t k = 0; k < template_variable_count(list->items[i]); k++)
+				count = add_variable(ret, count, template_variable(list->items[i], k));
+	}
+	return count;
+}
+
+static void free_texts(char **texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+void template_list_free(struct template_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		template_free(l->items[i]);
+	free(l->items);
+	l->items = NULL;
+	l->count = 0;
+}
+
+void authority_def_done(struct authority_def *a)
+{
+	free(a->name);
+	free(a->builtin.common_name);
+	free(a->builtin.certificate_file);
+	free(a->builtin.key_file);
+	free(a->builtin.key_password_file);
+}
+
+void profile_def_done(struct profile_def *p)
+{
+	free(p->name);
+	free(p->authority);
+	for (int type = SAN_DNS; type <= SAN_EMAIL; type++)
+		template_list_free(&p->sans[type]);
+}
+
+void secret_def_done(struct secret_def *s)
+{
+	free(s->name);
+	free(s->profile);
+	for (int type = SAN_DNS; type <= SAN_EMAIL; type++)
+		template_list_free(&s->sans[type]);
+	free_texts(s->authorities, s->authority_count);
+}
+
+void rule_def_done(struct rule_def *r)
+{
+	free(r->uri);
+	free(r->dns);
+	free(r->ca);
+	free_texts(r->may, r->may_count);
+	free_texts(r->deny, r->deny_count);
+}
+
+void definitions_free(struct definitions *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->authority_count; i++)
+		authority_def_done(&d->authorities[i]);
+	for (size_t i = 0; i < d->profile_count; i++)
+		profile_def_done(&d->profiles[i]);
+	for (size_t i = 0; i < d->secret_count; i++)
+		secret_def_done(&d->secrets[i]);
+	for (size_t i = 0; i < d->rule_count; i++)
+		rule_def_done(&d->rules[i]);
+	free(d->authorities);
+	free(d->profiles);
+	free(d->secrets);
+	free(d->rules);
+	free(d);
+}
+
+void definitions_freep(struct definitions **d)
+{
+	definitions_free(*d);
+	*d = NULL;
+}
