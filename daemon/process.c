@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include "base/io/rpc.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -43,6 +44,7 @@ static void scrub_environment(void)
 void process_harden(void)
 {
 	scrub_environment();
+	rpc_set_environment();
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
 			(void)open("/dev/null", O_RDWR);

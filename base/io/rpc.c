@@ -1,6 +1,7 @@
 #include "base/io/rpc.h"
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
+#include <stdlib.h>
 #include "base/attr.h"
 #include "base/mem.h"
 
@@ -27,6 +28,14 @@ struct rpc_queue {
 	grpc_call *bell;
 	struct rpc_op bell_op;
 };
+
+/* On unix sockets core keeps a read buffer per connection while it waits, as large as the largest burst it has read: a
+ * node of 30 KB in a later stream's first request leaves 30 KB behind for good. The experiment tcp_read_chunks (on by
+ * default in 1.51) ignores the arguments that bound this buffer; without it they hold: see READ_CHUNK_BYTES. */
+void rpc_set_environment(void)
+{
+	(void)setenv("GRPC_EXPERIMENTS", "-tcp_read_chunks", 1);
+}
 
 struct rpc_queue *rpc_queue_new(void)
 {
@@ -100,6 +109,10 @@ void rpc_request_call(grpc_server *s, struct rpc_queue *q, grpc_call **call, grp
 	invariant(e == GRPC_CALL_OK);
 }
 
+/* ACKs are some hundred bytes and come one at a time; a 30 KB node takes eight reads, 3 % more CPU per opened stream.
+ */
+enum { READ_CHUNK_BYTES = 4096 };
+
 static grpc_arg int_arg(const char *key, int value)
 {
 	grpc_arg a;
@@ -124,6 +137,8 @@ grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue
 		int_arg(GRPC_ARG_HTTP2_BDP_PROBE, 0),
 		int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, o->streams_per_connection),
 		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, o->message_bytes),
+		int_arg(GRPC_ARG_TCP_READ_CHUNK_SIZE, READ_CHUNK_BYTES),
+		int_arg(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, READ_CHUNK_BYTES),
 		int_arg(GRPC_ARG_ALLOW_REUSEPORT, 1),
 		int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
 	};

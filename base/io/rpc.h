@@ -16,6 +16,10 @@ struct rpc_op {
 struct rpc_queue;
 enum rpc_event { RPC_EVENT_OP, RPC_EVENT_BELL, RPC_EVENT_TIMEOUT, RPC_EVENT_SHUTDOWN };
 
+/** Settings of gRPC core that it takes from the environment alone. Thread: main, before any other and before
+ * grpc_init(). */
+void rpc_set_environment(void);
+
 struct rpc_queue *rpc_queue_new(void);
 grpc_completion_queue *rpc_queue_raw(struct rpc_queue *q);
 /** Sleep until an op completes, the bell rings, or wait_ms have passed (negative: for ever). */
