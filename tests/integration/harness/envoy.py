@@ -31,8 +31,9 @@ class Envoy:
     def spawn(self):
         address = self.folder / "admin.address"
         address.unlink(missing_ok=True)
+        program = paths.envoy() if self.user is None else paths.for_other_users(paths.envoy(), self.folder.parent)
         self.process = process.Process(
-            [paths.envoy(), "-c", str(self.folder / "envoy.yaml"), "--disable-hot-restart", "-l", self.log_level,
+            [program, "-c", str(self.folder / "envoy.yaml"), "--disable-hot-restart", "-l", self.log_level,
              "--concurrency", str(self.concurrency), "--admin-address-path", str(address)],
             cwd=self.folder, user=self.user, log=self.folder / "envoy.log")
         return self
@@ -112,9 +113,9 @@ class Envoy:
     def serials(self):
         return sorted({c["serial_number"].lower().lstrip("0") for c in self.certificates()})
 
-    def context_updates(self):
-        """How often contexts were rebuilt because of SDS, listeners and clusters together."""
-        return sum(v for k, v in self.stats("ssl_context_update_by_sds").items() if isinstance(v, int))
+    def context_updates(self, scope):
+        """How often SDS made the context of "listener.NAME" or "cluster.NAME" anew."""
+        return sum(v for k, v in self.stats("ssl_context_update_by_sds").items() if k.startswith(scope + "."))
 
     def rejected(self):
         return sum(v for k, v in self.stats("update_rejected").items() if k.startswith("sds.") and isinstance(v, int))

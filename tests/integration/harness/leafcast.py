@@ -146,8 +146,9 @@ class Leafcast:
     # --- CLI ---------------------------------------------------------------------------------------------------------
     def cli(self, *args, code=0, stdin="", env=None, user=None, timeout_s=20):
         """Run `leafcast ARGS` against this server; the exit code is checked (None: any)."""
+        program = self.binary if user is None else paths.for_other_users(self.binary, self.folder)
         result = subprocess.run(
-            [self.binary, *map(str, args)], env={**self.env(), "LEAFCAST_ADMIN": self.admin, **(env or {})},
+            [program, *map(str, args)], env={**self.env(), "LEAFCAST_ADMIN": self.admin, **(env or {})},
             input=stdin, text=True, capture_output=True, timeout=timeout_s, cwd=self.folder,
             **({} if user is None else {"user": user, "group": user, "extra_groups": []}))
         if code is not None:

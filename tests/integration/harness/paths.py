@@ -41,3 +41,17 @@ def tool(name):
     if not found:
         missing(name)
     return found
+
+
+def for_other_users(program, folder):
+    """The program, or a copy of it in folder where its own place is closed to other users."""
+    path = pathlib.Path(program).resolve()
+    if all(parent.stat().st_mode & 0o001 for parent in path.parents) and path.stat().st_mode & 0o001:
+        return str(path)
+    copy = pathlib.Path(folder) / ("program-" + path.name)
+    if not copy.exists():
+        try:
+            copy.hardlink_to(path)
+        except OSError:
+            shutil.copy2(path, copy)
+    return str(copy)
