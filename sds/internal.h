@@ -19,6 +19,8 @@
 #include "sds/server.h"
 
 struct acceptor;
+struct evidence;
+struct port;
 struct call;
 struct sds_meters;
 struct stream;
@@ -225,18 +227,10 @@ struct worker {
 	int64_t drain_end_ms;
 	size_t departed; /* streams that ended since memory was last given back */
 	size_t armed;
+	bool mailbox_closed;
 };
 /** Messages to a worker; see outlet.h. */
-enum worker_mail {
-	MAIL_PUBLISH,
-	MAIL_ABSENT,
-	MAIL_POLICY,
-	MAIL_QUARANTINE,
-	MAIL_TAKEN,
-	MAIL_HEALTH,
-	MAIL_DRAIN,
-	MAIL_START
-};
+enum worker_mail { MAIL_PUBLISH, MAIL_ABSENT, MAIL_POLICY, MAIL_QUARANTINE, MAIL_TAKEN, MAIL_HEALTH, MAIL_DRAIN };
 struct message {
 	struct mail mail;
 	uint64_t seq;
@@ -253,7 +247,7 @@ struct message {
 };
 struct message *message_new(enum worker_mail type, uint64_t seq);
 void message_set_key(struct message *m, const void *bytes, size_t len); /* coalesce by it */
-MUST_USE struct fault *worker_init(struct worker *w, struct sds_server *s, unsigned number);
+void worker_init(struct worker *w, struct sds_server *s, unsigned number);
 MUST_USE struct fault *worker_start(struct worker *w);
 void worker_done(struct worker *w); /* joined; frees what is left */
 
@@ -279,7 +273,9 @@ struct sds_server {
 	bool started;
 	void (*drained)(void *arg);
 	void *drained_arg;
-	struct mailbox *notices; /* workers say here that they have stopped */
+	grpc_server_credentials *plain; /* unix connections */
+	struct port *ports;		/* LL: what each worker's TCP ports have seen */
+	struct mailbox *notices;	/* workers say here that they have stopped */
 	struct wakeup *wakeup;
 	unsigned stopped;
 	int pending_fds[16]; /* unix listeners given before the start */
@@ -288,9 +284,13 @@ struct sds_server {
 void server_worker_stopped(struct sds_server *s); /* any worker's thread */
 
 /* --- tls.c --- */
-/** Credentials for one listener's handshakes, reading the newest certificate and trust. The caller owns them. */
-grpc_server_credentials *tls_credentials(struct tls_listener *l);
+/** Credentials for one worker's port of a listener: each handshake reads the newest certificate and trust. The caller
+ * owns them; what they read is added to ports and must outlive them. */
+grpc_server_credentials *tls_credentials(struct tls_listener *l, struct port **ports);
+void tls_ports_free(struct port *list);
 struct tls_listener *tls_listener_new(void);
+struct tls_listener *tls_listener_next(struct tls_listener *l);
+void tls_listener_append(struct tls_listener **list, struct tls_listener *l);
 void tls_listener_free(struct tls_listener *l);
 MUST_USE struct fault *tls_listener_set(
 	struct tls_listener *l, struct credential *c, const struct client_trust *trust, size_t trust_count);

@@ -12,11 +12,11 @@ struct sds_meters {
 	struct histogram *push_to_ack;
 };
 
-static const char *const status_names[STATUSES] = {"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-	"ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-	"INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"};
+static const char *const status_names[STATUSES] = {"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT",
+	"DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED",
+	"FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+	"UNAUTHENTICATED"};
 static const double push_bounds[] = {0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
-
 
 struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 {
@@ -26,14 +26,20 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	struct sds_meters *k = mem_new(struct sds_meters);
 	k->registry = m;
 	struct metrics_family *streams = metrics_add_family(m, METRICS_GAUGE,
-		&(struct metrics_def){.name = "leafcast_sds_streams", .help = "Open calls, by method.", .labels = {"method"},
+		&(struct metrics_def){.name = "leafcast_sds_streams",
+			.help = "Open calls, by method.",
+			.labels = {"method"},
 			.max_children = METHOD_COUNT});
 	struct metrics_family *calls = metrics_add_family(m, METRICS_COUNTER,
-		&(struct metrics_def){.name = "leafcast_sds_calls", .help = "Calls begun, by method.", .labels = {"method"},
+		&(struct metrics_def){.name = "leafcast_sds_calls",
+			.help = "Calls begun, by method.",
+			.labels = {"method"},
 			.max_children = METHOD_COUNT});
 	struct metrics_family *ends = metrics_add_family(m, METRICS_COUNTER,
-		&(struct metrics_def){.name = "leafcast_sds_call_ends", .help = "Calls that we ended, by gRPC status.",
-			.labels = {"status"}, .max_children = STATUSES});
+		&(struct metrics_def){.name = "leafcast_sds_call_ends",
+			.help = "Calls that we ended, by gRPC status.",
+			.labels = {"status"},
+			.max_children = STATUSES});
 	for (size_t i = 0; i < METHOD_COUNT; i++) {
 		const char *const labels[] = {method_by_number(i)->label};
 		k->streams[i] = metrics_gauge_of(streams, labels);
