@@ -1,4 +1,4 @@
-"""Two Envoys with mutual TLS, fed by leafcast; requests flow, and each rotation is shown as it happens. See scripts/run.
+"""Two Envoys with mutual TLS, fed by leafcast, and requests: each rotation is shown as it happens. See scripts/run.
 
 client Envoy (HTTP in) --mutual TLS--> server Envoy --> a small HTTP backend in this process. Everything that is started
 here ends here, also on Ctrl-C, and the folder goes with it.

@@ -1,4 +1,4 @@
-"""Start leafcast without a config, prove with a throw-away Envoy that it serves, and stay until Ctrl-C. See scripts/run."""
+"""Start leafcast without a config, prove with a throw-away Envoy that it serves, stay until Ctrl-C. See scripts/run."""
 import argparse
 import contextlib
 import pathlib
@@ -18,7 +18,7 @@ SOCKET_PATH_MAX = 107
 
 
 def first_certificate(socket, timeout_s=30):
-    """Start an Envoy that wants the built-in secrets; the serial of the leaf it serves. The Envoy is gone afterwards."""
+    """Start an Envoy that wants the built-in secrets; the serial of the leaf it serves. It is gone afterwards."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="leafcast-envoy-"))
     config, files = examples.envoy("server", "delta", examples.Place(socket=socket), folder, {10443: 0, 8080: 1})
     envoy = Envoy(folder, examples.rename_secrets(config, {"server-cert": "default", "mesh-roots": "ROOTCA"}), files)

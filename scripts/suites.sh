@@ -1,4 +1,4 @@
-# suites.sh - run suites with a time budget each, and close with the runners' own words. Sourced by scripts/test and .ci/run.
+# suites.sh - run suites with a time budget each, and close with the runners' own words. Sourced by scripts/test, .ci/run.
 # Results are kept in $suites_folder: results.tsv (name, budget, seconds, state, passed, failed) and NAME.log.
 # The limit of a suite is twice its budget; what takes longer is ended and has failed.
 
@@ -12,7 +12,9 @@ suites_begin() {
 
 # The last closing line of a known runner in a log: pytest, ctest.
 suites_closing_line() {
-	grep -E '^(=+ .*(passed|failed|error|skipped|no tests ran).* in [0-9.]+s.*=+|[0-9]+ (passed|failed|error).* in [0-9.]+s.*|[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+)' "$1" | tail -n 1
+	local pytest='(=+ )?.*(passed|failed|errors?|skipped|deselected|no tests ran).* in [0-9.]+s.*'
+	local ctest='[0-9]+% tests passed, [0-9]+ tests failed out of [0-9]+'
+	{ grep -E "^($pytest|$ctest)\$" "$1" || true; } | tail -n 1
 }
 
 # "passed failed" of a closing line; a suite without one counts as one test.
@@ -46,7 +48,8 @@ suite() {
 	[ "$code" != 124 ] || state="took too long"
 	counts=$(suites_counts "$line" "$([ "$code" = 0 ] && echo 1)")
 	[ "$code" = 0 ] || [ "${counts#* }" != 0 ] || counts="${counts% *} 1"
-	printf '%s\t%d\t%d\t%s\t%s\t%s\n' "$name" "$budget" $((SECONDS - from)) "$state" ${counts/ /$'\t'} >>"$suites_folder/results.tsv"
+	printf '%s\t%d\t%d\t%s\t%s\n' "$name" "$budget" $((SECONDS - from)) "$state" "${counts/ /$'\t'}" \
+		>>"$suites_folder/results.tsv"
 }
 
 # Table, closing lines, and the sum as the last line. Fails when a suite failed.

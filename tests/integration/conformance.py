@@ -1,6 +1,6 @@
 """Parameters and fixtures of the conformance tests: four methods of asking, on servers of each shape.
 
-The numbers in the names of the tests are those of a checklist of 58 assertions about an SDS server that Envoy can rely on.
+The numbers in the names of the tests are those of a checklist of 58 assertions about an SDS server for Envoy.
 """
 import pytest
 from harness.dialogue import Dialogue

@@ -1,4 +1,4 @@
-"""The command line: what goes in, what comes out, exit codes, and that `leafcast envoy` gives a bootstrap that works."""
+"""The command line: what goes in, what comes out, exit codes; and `leafcast envoy` prints a bootstrap that works."""
 import json
 import os
 import subprocess
@@ -49,38 +49,50 @@ def is_leaf(secret, leaf):
 
 
 # --- put -------------------------------------------------------------------------------------------------------------
+def certificate(folder, content):
+    return ["--cert", write(folder, "certificate", content)]
+
+
+def key(folder, content):
+    return ["--key", write(folder, "key", content)]
+
+
+def password(folder, content):
+    return ["--password-file", write(folder, "password", content)]
+
+
 def form_pem(folder, leaf):
-    return ["--cert", write(folder, "c", leaf.chain_pem()), "--key", write(folder, "k", leaf.key_pem())]
+    return certificate(folder, leaf.chain_pem()) + key(folder, leaf.key_pem())
 
 
 def form_one_file(folder, leaf):
-    both = write(folder, "both", leaf.key_pem() + leaf.chain_pem())
-    return ["--cert", both, "--key", both]
+    both = leaf.key_pem() + leaf.chain_pem()
+    return certificate(folder, both) + key(folder, both)
 
 
 def form_disorder(folder, leaf):
     """Root first, leaf last."""
     chain = b"".join(c.pem() for c in reversed(leaf.issuers)) + leaf.pem()
-    return ["--cert", write(folder, "c", chain), "--key", write(folder, "k", leaf.key_pem())]
+    return certificate(folder, chain) + key(folder, leaf.key_pem())
 
 
 def form_sec1(folder, leaf):
-    key = leaf.key_pem(form=serialization.PrivateFormat.TraditionalOpenSSL)
-    return ["--cert", write(folder, "c", leaf.chain_pem()), "--key", write(folder, "k", key)]
+    return certificate(folder, leaf.chain_pem()) + key(
+        folder, leaf.key_pem(form=serialization.PrivateFormat.TraditionalOpenSSL))
 
 
 def form_crlf(folder, leaf):
-    return ["--cert", write(folder, "c", b"some text\r\n" + leaf.chain_pem().replace(b"\n", b"\r\n")),
-            "--key", write(folder, "k", leaf.key_pem().replace(b"\n", b"\r\n"))]
+    chain, private = (x.replace(b"\n", b"\r\n") for x in (leaf.chain_pem(), leaf.key_pem()))
+    return certificate(folder, b"some text\r\n" + chain) + key(folder, private)
 
 
 def form_encrypted(folder, leaf):
-    return ["--cert", write(folder, "c", leaf.chain_pem()), "--key", write(folder, "k", leaf.key_pem(b"open sesame")),
-            "--password-file", write(folder, "p", b"open sesame\n")]
+    return (certificate(folder, leaf.chain_pem()) + key(folder, leaf.key_pem(b"open sesame")) +
+            password(folder, b"open sesame\n"))
 
 
 def form_p12(folder, leaf):
-    return ["--cert", write(folder, "c", leaf.p12(b"open sesame")), "--password-file", write(folder, "p", b"open sesame\n")]
+    return certificate(folder, leaf.p12(b"open sesame")) + password(folder, b"open sesame\n")
 
 
 FORMS = [form_pem, form_one_file, form_disorder, form_sec1, form_crlf, form_encrypted, form_p12]
@@ -95,7 +107,7 @@ def test_put_takes_every_form(server, folder, leaf, form):
 
 def test_put_der(server, folder, authority):
     leaf = pki.make("leaf", authority, dns=["leaf.example"])
-    server.cli("put", "der", "--cert", write(folder, "c", leaf.der()), "--key", write(folder, "k", leaf.key_der()))
+    server.cli("put", "der", *certificate(folder, leaf.der()), *key(folder, leaf.key_der()))
     assert is_leaf(served(server, "der"), leaf)
 
 
@@ -129,13 +141,13 @@ def refused(server, *args, stdin=""):
 
 
 BAD = {
-    "another key": lambda f, l: ["--cert", write(f, "c", l.chain_pem()), "--key", write(f, "k", pki.make("x").key_pem())],
-    "no key": lambda f, l: ["--cert", write(f, "c", l.chain_pem())],
-    "no certificate": lambda f, l: ["--key", write(f, "k", l.key_pem())],
-    "broken certificate": lambda f, l: ["--cert", write(f, "c", l.pem()[:300] + l.pem()[320:]), "--key", write(f, "k", l.key_pem())],
-    "empty file": lambda f, l: ["--cert", write(f, "c", b""), "--key", write(f, "k", l.key_pem())],
-    "wrong password": lambda f, l: ["--cert", write(f, "c", l.p12(b"right")), "--password-file", write(f, "p", b"wrong")],
-    "password is missing": lambda f, l: ["--cert", write(f, "c", l.pem()), "--key", write(f, "k", l.key_pem(b"locked"))],
+    "another key": lambda f, l: [*certificate(f, l.chain_pem()), *key(f, pki.make("x").key_pem())],
+    "no key": lambda f, l: certificate(f, l.chain_pem()),
+    "no certificate": lambda f, l: key(f, l.key_pem()),
+    "broken certificate": lambda f, l: [*certificate(f, l.pem()[:300] + l.pem()[320:]), *key(f, l.key_pem())],
+    "empty file": lambda f, l: [*certificate(f, b""), *key(f, l.key_pem())],
+    "wrong password": lambda f, l: [*certificate(f, l.p12(b"right")), *password(f, b"wrong")],
+    "password is missing": lambda f, l: [*certificate(f, l.pem()), *key(f, l.key_pem(b"locked"))],
     "RSA 1024": lambda f, l: form_pem(f, pki.make("weak", dns=["w.example"], key=pki.new_key("RSA-1024"))),
     "too large": lambda f, l: ["--bundle", write(f, "b", pki.authority().pem() * 3000)],
     "a leaf as bundle": lambda f, l: ["--bundle", write(f, "b", l.pem())],
@@ -228,10 +240,10 @@ def test_wrong_usage(server, args):
 
 
 def test_options_stand_anywhere(server, folder, leaf):
-    cert, key = (x for x in form_pem(folder.path, leaf) if not str(x).startswith("--"))
-    server.cli("put", "--cert", cert, "order", "--key", key)
+    pair = form_pem(folder.path, leaf)
+    server.cli("put", *pair[:2], "order", *pair[2:])
     server.cli("delete", "--admin", server.admin, "order", env={"LEAFCAST_ADMIN": "/nonexistent"})
-    server.cli("put", "--cert", cert, "--key", key, "--", "--odd name")
+    server.cli("put", *pair, "--", "--odd name")
     assert served(server, "--odd name")
 
 
@@ -307,7 +319,7 @@ WRONG = {
     "unknown authority": ("profiles: {p: {authority: nope}}\n", "nope"),
     "unknown type": ("authorities: {a: {type: vault}}\n", "builtin"),
     "bad lifetime": ("authorities: {a: {type: builtin}}\nprofiles: {p: {authority: a, lifetime: 5s}}\n", "10s"),
-    "bad template": ("authorities: {a: {type: builtin}}\nprofiles: {p: {authority: a, uri: [\"spiffe://x/{pid}\"]}}\n", "uid"),
+    "bad template": ("authorities: {a: {type: builtin}}\nprofiles: {p: {authority: a, dns: [\"{pid}.x\"]}}\n", "uid"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Two users on one socket: each gets its own `default`, neither can get the other's; denials say what would allow them."""
+"""Two users on one socket: each gets its own `default`, neither the other's; a denial says what would allow it."""
 import json
 import subprocess
 import sys
@@ -66,7 +66,8 @@ user = int(sys.argv[5])
 os.setgroups([]), os.setgid(user), os.setuid(user)
 with SdsClient("unix:" + sys.argv[2]) as client:
     answer = client.fetch(json.loads(sys.argv[4]), node=node(sys.argv[3]), timeout_s=10)
-    print(json.dumps({n: s.tls_certificate.certificate_chain.inline_bytes.decode() for n, s in secrets_of(answer).items()}))
+    secrets = secrets_of(answer)
+    print(json.dumps({n: s.tls_certificate.certificate_chain.inline_bytes.decode() for n, s in secrets.items()}))
 """
 
 

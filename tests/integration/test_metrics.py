@@ -1,4 +1,4 @@
-"""What a monitoring system sees: /metrics by promtool, /healthz, /readyz, on the telemetry listener and the admin socket."""
+"""What monitoring sees: /metrics by promtool, /healthz, /readyz, on the telemetry listener and the admin socket."""
 import http.client
 import os
 import re
@@ -104,7 +104,8 @@ def test_counts_follow_what_happens(server):
 
         def grown(name, by=1, label=""):
             return total(now, name, label) - total(before, name, label) >= by
-        wait.until(lambda: total(metrics(), "leafcast_nacks_total") > total(before, "leafcast_nacks_total"), 10, "a NACK")
+        nacks = total(before, "leafcast_nacks_total")
+        wait.until(lambda: total(metrics(), "leafcast_nacks_total") > nacks, 10, "a NACK")
         now = metrics()
         for name in ("leafcast_pushes_total", "leafcast_acks_total", "leafcast_nacks_total", "leafcast_issuances_total",
                      "leafcast_denials_total", "leafcast_push_to_ack_seconds_count"):

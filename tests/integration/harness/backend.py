@@ -1,4 +1,4 @@
-"""A plain HTTP/1.1 server behind the server Envoy: "/" answers ok, "/echo" sends each chunk of the request back at once."""
+"""A plain HTTP/1.1 server behind the server Envoy: "/" answers ok, "/echo" sends each chunk back at once."""
 import asyncio
 import threading
 

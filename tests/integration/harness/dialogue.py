@@ -85,5 +85,6 @@ class Dialogue:
             fence = "no-such-%d" % next(_unknown)
             self.stream.request(subscribe=[fence])
             self.last = self.stream.receive()
-            assert not self.last.resources and list(self.last.removed_resources) == [fence], "not silent: %s" % self.last
+            heard = [r.name for r in self.last.resources] + list(self.last.removed_resources)
+            assert heard == [fence] and not self.last.resources, "not silent: %s" % heard
         self.ack()

@@ -98,8 +98,9 @@ def instrument(bootstrap, files):
         for manager in _managers(config):
             routes = manager["route_config"]
             upstream = manager["stat_prefix"] == "egress"
-            header = ("x-server-cert", "%UPSTREAM_PEER_CERT%") if upstream else ("x-client-cert", "%DOWNSTREAM_PEER_CERT%")
-            routes["response_headers_to_add"] = [{"header": {"key": header[0], "value": header[1]}}]
+            key, value = (("x-server-cert", "%UPSTREAM_PEER_CERT%") if upstream else
+                          ("x-client-cert", "%DOWNSTREAM_PEER_CERT%"))
+            routes["response_headers_to_add"] = [{"header": {"key": key, "value": value}}]
             routes["validate_clusters"] = False
             host = routes["virtual_hosts"][0]
             target = host["routes"][0]["route"]["cluster"]

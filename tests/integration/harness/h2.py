@@ -41,7 +41,8 @@ class Connection:
         self.socket.close()
 
     def send(self, kind, flags, stream, payload=b""):
-        self.socket.sendall(struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload)
+        head = struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream)
+        self.socket.sendall(head + payload)
 
     def call(self, path, *extra, content_type="application/grpc"):
         """Open a stream for a method; its id."""

@@ -1,4 +1,4 @@
-"""A leafcast server under test control: started with a config, watched by NOTIFY_SOCKET and its log, asked by its CLI."""
+"""A leafcast server under test control: started, watched by NOTIFY_SOCKET and its log, asked by its CLI."""
 import json
 import os
 import pathlib

@@ -1,7 +1,7 @@
 """A child process whose output is read as it comes. It is ended by its own pid, and never outlives its owner.
 
-It is in a process group of its own, so that Ctrl-C reaches us alone and things end in order. Start it from a thread that
-stays: PR_SET_PDEATHSIG fires when the thread that forked ends.
+It is in a process group of its own, so that Ctrl-C reaches us alone and things end in order. Start it from a thread
+that stays: PR_SET_PDEATHSIG fires when the thread that forked ends.
 """
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""What the conformance tests ask: leafcast, or the model server. Names are put by the test, so it knows every content."""
+"""What the conformance tests ask: leafcast, or the model server. The tests put every name, so they know its content."""
 import itertools
 import os
 

@@ -1,7 +1,7 @@
 """A steady stream of requests through a pair of Envoys, and what it saw: failures, and the leafs of both sides.
 
-Three kinds run side by side for each pair: fresh (a new connection at every hop, so a new handshake), kept (one connection,
-many requests) and open (one request that stays open while chunks go to and fro).
+Three kinds run side by side for each pair: fresh (a new connection at every hop, so a new handshake), kept (one
+connection, many requests) and open (one request that stays open while chunks go to and fro).
 """
 import asyncio
 import threading

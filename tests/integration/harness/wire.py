@@ -1,4 +1,4 @@
-"""Requests made of bytes, for what the upstream messages refuse to hold: broken UTF-8, NUL, wild lengths, deep nesting."""
+"""Requests made of bytes, for what the upstream messages refuse to hold: broken UTF-8, wild lengths, deep nesting."""
 from .node import node as make_node
 from .sds_client import SECRET
 
