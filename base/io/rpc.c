@@ -124,7 +124,9 @@ static grpc_arg int_arg(const char *key, int value)
 
 /* Silent connections end by keepalive (it needs permit_without_calls: core ignores its handshake timeout on connections
  * from a descriptor). Envoy pings every 10 s where told to, so pings are never held against a client. BDP probes cost a
- * third of the CPU per push and serve only large transfers. Every worker binds the TCP port: SO_REUSEPORT stays on. */
+ * third of the CPU per push and serve only large transfers. No compression (a call that uses it is UNIMPLEMENTED), so
+ * its filters, and channelz, which nobody can ask here, weigh nothing. Every worker binds the TCP port: SO_REUSEPORT
+ * stays on. */
 grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue *q)
 {
 	grpc_arg list[] = {
@@ -141,6 +143,9 @@ grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue
 		int_arg(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, READ_CHUNK_BYTES),
 		int_arg(GRPC_ARG_ALLOW_REUSEPORT, 1),
 		int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+		int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
+		int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
+		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
 	};
 	const grpc_channel_args args = {ARRAY_LEN(list), list};
 	grpc_server *s = grpc_server_create(&args, NULL);
