@@ -16,6 +16,11 @@ struct armed {
 	grpc_metadata_array metadata;
 };
 
+/* How long a call that has ended may wait for its client to read the end of it. */
+#define LINGER_MS (INT64_C(10) * 1000)
+/* Calls pumped before the queue is looked at again. */
+enum { PUMPS_PER_TURN = 256 };
+
 static void read_next(struct call *c);
 
 static void release(struct call *c)
@@ -25,7 +30,7 @@ static void release(struct call *c)
 	struct worker *w = c->worker;
 	timers_clear(&w->timers, &c->timer);
 	if (c->marked)
-		LL_DELETE2(w->marked, c, mark_next);
+		DL_DELETE2(w->marked, c, mark_prev, mark_next);
 	DL_DELETE(w->calls, c);
 	if (c->conn)
 		conn_leave(w, c->conn);
@@ -76,6 +81,15 @@ static void send_status(struct call *c)
 	meters_end(c->worker->server, c->status);
 }
 
+static void finish(struct call *c)
+{
+	if (c->finished || !c->ops)
+		return;
+	c->finished = true;
+	meters_call(c->worker->server, c->method, -1);
+	c->ops->closed(c);
+}
+
 void call_end(struct call *c, int grpc_status, const char *text)
 {
 	if (c->ending || c->closed)
@@ -83,8 +97,19 @@ void call_end(struct call *c, int grpc_status, const char *text)
 	c->ending = true;
 	c->status = grpc_status;
 	c->status_text = mem_strdup(text);
+	timers_set(&c->worker->timers, &c->timer, c->worker->now_ms + LINGER_MS);
+	finish(c);
 	if (!c->sending)
 		send_status(c);
+}
+
+void call_drain(struct call *c)
+{
+	struct worker *w = c->worker;
+	if (w->now_ms < w->drain_end_ms && c->ops && c->ops->owes && c->ops->owes(c))
+		timers_set(&w->timers, &c->timer, w->drain_end_ms);
+	else
+		call_end(c, GRPC_STATUS_UNAVAILABLE, "leafcast is stopping");
 }
 
 static void on_close(struct rpc_op *op, bool ok)
@@ -93,11 +118,8 @@ static void on_close(struct rpc_op *op, bool ok)
 	(void)ok;
 	c->outstanding--;
 	c->closed = true;
-	if (c->method) {
-		meters_call(c->worker->server, c->method, -1);
-		if (c->ops)
-			c->ops->closed(c);
-	}
+	timers_clear(&c->worker->timers, &c->timer);
+	finish(c);
 	release(c);
 }
 
@@ -190,16 +212,18 @@ static void read_next(struct call *c)
 static void on_timer(struct timers_entry *t)
 {
 	struct call *c = container_of(t, struct call, timer);
-	if (c->worker->state != WORKER_SERVING)
-		call_end(c, GRPC_STATUS_UNAVAILABLE, "leafcast is stopping");
+	if (c->ending)
+		grpc_call_cancel(c->grpc, NULL);
+	else if (c->worker->state != WORKER_SERVING)
+		call_drain(c);
 	else
 		c->ops->timeout(c);
 }
 
 void call_set_timer(struct call *c, int64_t after_ms)
 {
-	if (c->worker->state != WORKER_SERVING)
-		return; /* drain has set it */
+	if (c->ending || c->closed || c->worker->state != WORKER_SERVING)
+		return; /* it is set for the end, or past it */
 	if (after_ms < 0)
 		timers_clear(&c->worker->timers, &c->timer);
 	else
@@ -217,23 +241,23 @@ int64_t call_identity_left_ms(const struct call *c)
 
 void call_mark(struct call *c)
 {
-	if (c->marked || c->closed)
+	if (c->marked || c->closed || c->ending)
 		return;
 	c->marked = true;
-	LL_PREPEND2(c->worker->marked, c, mark_next);
+	DL_APPEND2(c->worker->marked, c, mark_prev, mark_next);
 }
 
-void calls_pump(struct worker *w)
+bool calls_pump(struct worker *w)
 {
-	struct call *list = w->marked, *next;
-	w->marked = NULL;
-	for (struct call *c = list; c; c = c->mark_next)
+	for (int n = 0; w->marked && n < PUMPS_PER_TURN; n++) {
+		struct call *c = w->marked;
+		DL_DELETE2(w->marked, c, mark_prev, mark_next);
 		c->marked = false;
-	for (; list; list = next) {
-		next = list->mark_next;
-		if (!list->closed && !list->ending && !list->sending)
-			list->ops->pump(list);
+		/* While something is being sent the mark is not lost: the end of the send sets it again. */
+		if (!c->closed && !c->ending && !c->sending)
+			c->ops->pump(c);
 	}
+	return w->marked != NULL;
 }
 
 /* --- the beginning --- */

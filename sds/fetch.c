@@ -156,11 +156,19 @@ static void on_closed(struct call *c)
 	free(f);
 }
 
+static bool owes(struct call *c)
+{
+	const struct fetch *f = c->user;
+	return f->asked;
+}
+
 static const struct call_ops fetch_ops = {.message = on_message,
 	.half_close = on_half_close,
 	.pump = on_pump,
 	.timeout = on_timeout,
-	.closed = on_closed};
+	.closed = on_closed,
+	.policy_changed = call_mark,
+	.owes = owes};
 
 void fetch_open(struct call *c)
 {

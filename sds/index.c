@@ -1,43 +1,73 @@
-/* sds/index.c - what this worker serves by entry, who waits for it, and what is known to be absent. An absence that
- * nobody is interested in is kept for a while, bounded: an unknown name that is asked for again and again stays cheap,
- * and state does not grow with the names that a peer invents. */
+/* sds/index.c - what this worker serves by entry, who waits for it, and what is known to be absent.
+ * An absence belongs to an identity and a name, not to an entry: what control said to one caller must not make the
+ * answer to another one quicker, or the time would tell unknown from denied (design: invariant 2). An absence that
+ * nobody waits for is kept for a while, bounded: a name that is asked for again and again stays cheap, and state does
+ * not grow with the names that a peer invents. */
 #include <string.h>
+#include "base/buf.h"
 #include "base/mem.h"
 #include "control/identity.h"
 #include "sds/internal.h"
 
-static struct slot *slot_find_or_add(struct worker *w, const unsigned char *key, size_t len)
+static struct slot *slot_find(struct worker *w, const struct buf *key)
 {
 	struct slot *s = NULL;
-	HASH_FIND(hh, w->slots, key, len, s);
-	if (s)
-		return s;
-	s = mem_new(struct slot);
-	s->key = mem_dup(key, len);
-	s->key_len = len;
-	HASH_ADD_KEYPTR(hh, w->slots, s->key, len, s);
+	HASH_FIND(hh, w->slots, key->data, key->len, s);
 	return s;
 }
 
-struct slot *slot_for_entry(struct worker *w, const struct entry_key *e)
+static struct slot *slot_find_or_add(struct worker *w, const struct buf *key)
+{
+	struct slot *s = slot_find(w, key);
+	if (s)
+		return s;
+	s = mem_new(struct slot);
+	s->key = mem_dup(key->data, key->len);
+	s->key_len = key->len;
+	HASH_ADD_KEYPTR(hh, w->slots, s->key, s->key_len, s);
+	return s;
+}
+
+static struct buf entry_slot_key(const struct entry_key *e)
 {
 	struct buf key = BUF_INIT;
 	size_t len;
 	const void *bytes = entry_key_bytes(e, &len);
 	buf_add(&key, "e", 1);
 	buf_add(&key, bytes, len);
-	struct slot *s = slot_find_or_add(w, key.data, key.len);
-	buf_free(&key);
-	return s;
+	return key;
 }
 
-struct slot *slot_for_denial(struct worker *w, const struct identity *i, const char *name)
+static struct buf absence_key(const struct identity *i, const char *name)
 {
 	struct buf key = BUF_INIT;
-	buf_printf(&key, "d%s\x1f%s", identity_key(i), name);
-	struct slot *s = slot_find_or_add(w, key.data, key.len);
-	buf_free(&key);
-	return s;
+	buf_printf(&key, "a%s\x1f%s", identity_key(i), name);
+	return key;
+}
+
+struct slot *slot_for_entry(struct worker *w, const struct entry_key *e)
+{
+	AUTO(buf_free) struct buf key = entry_slot_key(e);
+	return slot_find_or_add(w, &key);
+}
+
+struct slot *slot_find_entry(struct worker *w, const struct entry_key *e)
+{
+	AUTO(buf_free) struct buf key = entry_slot_key(e);
+	return slot_find(w, &key);
+}
+
+struct slot *slot_for_absence(struct worker *w, const struct identity *i, const char *name)
+{
+	AUTO(buf_free) struct buf key = absence_key(i, name);
+	return slot_find_or_add(w, &key);
+}
+
+bool absence_is_known(struct worker *w, const struct identity *i, const char *name)
+{
+	AUTO(buf_free) struct buf key = absence_key(i, name);
+	const struct slot *s = slot_find(w, &key);
+	return s && s->absent;
 }
 
 static void leave_idle(struct worker *w, struct slot *s)
@@ -58,7 +88,7 @@ static void slot_free(struct worker *w, struct slot *s)
 	free(s);
 }
 
-/* A slot that nobody is interested in stays while it has a version; as an absence it moves to the bounded list. */
+/* A slot that nobody waits at stays while it has a version; an absence stays among a bounded number. */
 static void settle(struct worker *w, struct slot *s)
 {
 	if (s->interests || s->version) {
@@ -78,9 +108,8 @@ static void settle(struct worker *w, struct slot *s)
 	s->is_idle = true;
 }
 
-void slot_join(struct worker *w, struct slot *s, struct interest *i)
+void slot_join(struct slot *s, struct interest *i)
 {
-	leave_idle(w, s);
 	i->slot = s;
 	DL_APPEND2(s->interests, i, slot_prev, slot_next);
 }
@@ -95,51 +124,86 @@ void slot_leave(struct worker *w, struct interest *i)
 	settle(w, s);
 }
 
-static void mark_all(struct slot *s)
+void slot_mark(struct slot *s)
 {
 	struct interest *i;
 	DL_FOREACH2(s->interests, i, slot_next)
 	stream_interest_changed(i);
 }
 
-bool slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq)
+static void remember_past(struct slot *s)
 {
-	if (seq < s->seq) { /* design: invariant 1 */
+	memmove(&s->past[1], &s->past[0], (PAST_VERSIONS - 1) * sizeof s->past[0]);
+	(void)snprintf(s->past[0].id, sizeof s->past[0].id, "%s", version_id(s->version));
+	s->past[0].not_after_ms = version_not_after_ms(s->version);
+}
+
+bool slot_knows_valid(const struct slot *s, const char *version, int64_t wall_ms)
+{
+	for (size_t n = 0; n < PAST_VERSIONS; n++)
+		if (strcmp(s->past[n].id, version) == 0)
+			return s->past[n].not_after_ms > wall_ms;
+	return false;
+}
+
+void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq)
+{
+	bool same = s->version && strcmp(version_id(s->version), version_id(v)) == 0;
+	if (seq < s->seq || same) { /* control answers every want: most often with what is known */
+		s->seq = seq > s->seq ? seq : s->seq;
 		version_unref(v);
-		return false;
+		return;
 	}
 	s->seq = seq;
-	s->absent = false;
+	if (s->version)
+		remember_past(s);
 	version_unref(s->version);
 	s->version = v;
-	settle(w, s);
-	mark_all(s);
-	return true;
+	leave_idle(w, s);
+	slot_mark(s);
 }
 
-bool slot_set_absent(struct worker *w, struct slot *s, uint64_t seq)
+static void know_absence(struct worker *w, struct interest *i)
 {
-	if (seq < s->seq) {
-		settle(w, s);
-		return false;
-	}
-	s->seq = seq;
-	s->absent = true;
-	version_unref(s->version);
-	s->version = NULL;
-	mark_all(s);
-	settle(w, s);
-	return true;
+	struct slot *a = slot_for_absence(w, i->identity, i->name);
+	i->absent = true;
+	a->absent = true;
+	settle(w, a);
 }
 
-void slots_forget_denials(struct worker *w)
+void slot_empty(struct worker *w, struct slot *s, uint64_t seq)
+{
+	struct interest *i;
+	if (seq >= s->seq) {
+		s->seq = seq;
+		version_unref(s->version);
+		s->version = NULL;
+		DL_FOREACH2(s->interests, i, slot_next)
+		know_absence(w, i);
+		slot_mark(s);
+	}
+	settle(w, s);
+}
+
+void absence_set(struct worker *w, struct slot *s, uint64_t seq)
+{
+	struct interest *i;
+	if (seq >= s->seq) {
+		s->seq = seq;
+		s->absent = true;
+		DL_FOREACH2(s->interests, i, slot_next)
+		i->absent = true;
+		slot_mark(s);
+	}
+	settle(w, s);
+}
+
+/* Interests forget when they are asked next: their generation is another one then. */
+void absences_forget(struct worker *w)
 {
 	struct slot *s, *next;
 	HASH_ITER (hh, w->slots, s, next) {
-		if (s->key[0] != 'd')
-			continue;
 		s->absent = false;
-		leave_idle(w, s);
 		settle(w, s);
 	}
 }

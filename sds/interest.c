@@ -5,9 +5,9 @@
 #include "control/identity.h"
 #include "sds/internal.h"
 
-/* Entry and slot under the policy now. A denied name, and one whose template this identity cannot fill, have a slot of
- * their own that only an answer of control's makes an absence: unknown and denied take the same way (design: invariant
- * 2). */
+/* Entry and slot under the policy now. A denied name, and one whose template this identity cannot fill, is asked of
+ * control like an unknown one (design: invariant 2). Whoever has no version asks again: a reload may have changed the
+ * answer. */
 static void place(struct interest *i)
 {
 	struct worker *w = i->call->worker;
@@ -18,13 +18,16 @@ static void place(struct interest *i)
 	fault_ignore(f, "control meets the same fault when it is asked, and says so");
 	entry_key_unref(i->entry);
 	i->entry = entry;
-	struct slot *s = i->allowed && entry ? slot_for_entry(w, entry) : slot_for_denial(w, i->identity, i->name);
-	if (s == i->slot)
-		return;
-	slot_leave(w, i);
-	slot_join(w, s, i);
-	i->has_answer = s->version || s->absent;
-	outbox_note(w, i, REPORT_WANTED);
+	i->absent = absence_is_known(w, i->identity, i->name);
+	bool may = i->allowed && entry;
+	struct slot *s = may ? slot_for_entry(w, entry) : slot_for_absence(w, i->identity, i->name);
+	bool moved = s != i->slot;
+	if (moved) {
+		slot_leave(w, i);
+		slot_join(s, i);
+	}
+	if (moved || !s->version)
+		outbox_note(w, i, REPORT_WANTED);
 }
 
 struct interest *interest_new(struct call *c, struct node *n, struct engine_sub *sub, const char *name, bool delta)
@@ -52,7 +55,7 @@ enum answer interest_answer(struct interest *i, struct version **ret)
 		*ret = s->version;
 		return ANSWER_VERSION;
 	}
-	return s->absent ? ANSWER_ABSENT : ANSWER_PENDING;
+	return i->absent ? ANSWER_ABSENT : ANSWER_PENDING;
 }
 
 void interest_leave(struct interest *i)

@@ -68,10 +68,12 @@ struct node *conn_intern_node(struct conn *c, struct node *n);
 struct call_ops {
 	void (*message)(struct call *c, const void *bytes, size_t len);
 	void (*half_close)(struct call *c);
-	void (*pump)(struct call *c);	 /* something may be sent now: after a send, and after call_mark() */
-	void (*timeout)(struct call *c); /* its timer */
-	void (*closed)(struct call *c);	 /* the last word: release what user points to */
-	bool one_at_a_time;		 /* the next message is read after the answer to this one was sent */
+	void (*pump)(struct call *c);		/* something may be sent now: after a send, and after call_mark() */
+	void (*timeout)(struct call *c);	/* its timer */
+	void (*closed)(struct call *c);		/* it has ended: release what user points to; nothing follows */
+	bool (*owes)(struct call *c);		/* NULL: never. Is an answer on its way that a drain should wait for? */
+	void (*policy_changed)(struct call *c); /* NULL: no matter */
+	bool one_at_a_time;			/* the next message is read after the answer to this one was sent */
 };
 struct call {
 	struct call *prev, *next; /* worker.calls */
@@ -87,8 +89,9 @@ struct call {
 	grpc_byte_buffer *incoming;
 	int cancelled;
 	bool initial_sent, sending, closed, ending, half_closed, reading;
-	bool marked; /* in worker.marked */
-	struct call *mark_next;
+	bool finished; /* its method has had the last word */
+	bool marked;   /* in worker.marked */
+	struct call *mark_prev, *mark_next;
 	int status;
 	char *status_text;
 	struct timers_entry timer; /* the method's: first request, fetch wait, end of identity, drain */
@@ -96,14 +99,18 @@ struct call {
 void call_arm(struct worker *w, size_t count); /* ask gRPC for calls */
 /** Send one message: slices are taken (unreferenced). Only when !call->sending && !call->ending. */
 void call_send(struct call *c, grpc_slice *slices, size_t count);
-/** End with this status once what is being sent is out. The text is copied. Harmless when it is ending already. */
+/** End with this status once what is being sent is out; a client that does not read is cut off a while later.
+ * ops->closed() runs before this returns. The text is copied. Harmless when it is ending already. */
 void call_end(struct call *c, int grpc_status, const char *text);
+/** End it for a drain, or put that off while it owes an answer and there is time. */
+void call_drain(struct call *c);
 /** The gRPC status for a fault's code. */
 int call_status_of(enum fault_code code);
 
-/** Pump it at the end of the turn. */
+/** Pump it at the end of the turn, or of a later one. */
 void call_mark(struct call *c);
-void calls_pump(struct worker *w);
+/** Pump what is marked, in the order of the marks, a bounded number. True: there is more. */
+bool calls_pump(struct worker *w);
 /** Arm the call's timer, after_ms from now; negative: never. */
 void call_set_timer(struct call *c, int64_t after_ms);
 /** When its identity ends, in ms from now; negative: never. */
@@ -112,31 +119,44 @@ int64_t call_identity_left_ms(const struct call *c);
 /* --- stream.c: an xDS stream; fetch.c: FetchSecrets --- */
 struct interest;
 void stream_open(struct call *c);
-void stream_policy_changed(struct call *c);
 void stream_interest_changed(struct interest *i); /* marks its engine's subscription */
 void fetch_open(struct call *c);
 
 /* --- index.c: what this worker serves by entry, who waits for it, what is known to be absent --- */
+enum { IDLE_ABSENCES_MAX = 4096, PAST_VERSIONS = 4 };
+/* Two kinds. Of an entry: its version, and those who may have it. Of an identity and a name: control said that there is
+ * nothing, unknown or denied alike; those who wait there are the denied. */
 struct slot {
 	UT_hash_handle hh;	  /* worker.slots, by key */
-	struct slot *prev, *next; /* worker.idle while nobody is interested and it is an absence */
-	unsigned char *key;	  /* 'e' and entry bytes, or 'd', identity key, 0x1f, name */
+	struct slot *prev, *next; /* worker.idle: absences that nobody waits for, oldest first */
+	unsigned char *key;	  /* 'e' and entry bytes, or 'a', identity key, 0x1f, name */
 	size_t key_len;
-	struct version *version; /* current, or NULL */
-	bool absent;		 /* known to be so */
+	struct version *version; /* entry: current, or NULL */
+	struct past {
+		char id[ENGINE_VERSION_LEN + 1];
+		int64_t not_after_ms;
+	} past[PAST_VERSIONS]; /* entry: versions before it, newest first */
+	bool absent;	       /* the other kind: known */
 	bool is_idle;
 	uint64_t seq;
 	struct interest *interests; /* utlist DL by slot_prev, slot_next */
 };
-enum { IDLE_ABSENCES_MAX = 4096 };
-struct slot *slot_for_entry(struct worker *w, const struct entry_key *e);
-struct slot *slot_for_denial(struct worker *w, const struct identity *i, const char *name);
-void slot_join(struct worker *w, struct slot *s, struct interest *i);
+struct slot *slot_for_entry(struct worker *w, const struct entry_key *e); /* found or made */
+struct slot *slot_find_entry(struct worker *w, const struct entry_key *e);
+struct slot *slot_for_absence(struct worker *w, const struct identity *i, const char *name); /* found or made */
+bool absence_is_known(struct worker *w, const struct identity *i, const char *name);
+void slot_join(struct slot *s, struct interest *i);
 void slot_leave(struct worker *w, struct interest *i);
-/** False: what the worker has is newer. The version's reference is taken over in either case. */
-bool slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq);
-bool slot_set_absent(struct worker *w, struct slot *s, uint64_t seq);
-void slots_forget_denials(struct worker *w);
+/** What follows ignores what is older than what the slot has (design: invariant 1). Takes v's reference in any case. */
+void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq);
+/** The entry has nothing to serve; everybody who asked knows it from now on. */
+void slot_empty(struct worker *w, struct slot *s, uint64_t seq);
+void absence_set(struct worker *w, struct slot *s, uint64_t seq);
+void absences_forget(struct worker *w);
+/** Everybody interested may have another answer now. */
+void slot_mark(struct slot *s);
+/** An earlier version of this entry that is still valid? */
+bool slot_knows_valid(const struct slot *s, const char *version, int64_t wall_ms);
 void slots_free(struct worker *w);
 
 /* --- one subscription of one stream, as the worker and control know it --- */
@@ -148,9 +168,9 @@ struct interest {
 	struct slot *slot;
 	struct entry_key *entry;       /* NULL: the identity lacks an attribute */
 	uint64_t policy_generation;    /* of the snapshot under which slot and entry were found */
+	bool absent;		       /* control said that there is nothing */
 	bool allowed, in_outbox, told; /* told: control knows it */
 	unsigned report;	       /* enum report_what, not reported yet */
-	bool has_answer;
 	int64_t push_to_ack_ms;
 	/* kept beyond the stream's end, for the report */
 	uint64_t stream;
@@ -177,8 +197,12 @@ void interest_leave(struct interest *i);
 
 /* --- outbox.c: reports to control, coalesced --- */
 void outbox_note(struct worker *w, struct interest *i, enum report_what what);
-void outbox_flush(struct worker *w);  /* post a batch when none is under way and there is something to say */
-void outbox_forget(struct worker *w); /* at the end: frees what was not reported */
+/** Post a batch when none is under way and there is something to say: at once where control's answer is waited for or a
+ * sequence number is, within 20 ms otherwise. */
+void outbox_flush(struct worker *w);
+int64_t outbox_due_ms(
+	const struct worker *w);   /* when to call outbox_flush() though nothing happens; INT64_MAX: never */
+void outbox_end(struct worker *w); /* frees what was not reported, posts the last batch */
 void interest_free(struct interest *i);
 
 /* --- quarantine.c --- */
@@ -197,7 +221,8 @@ void health_changed(struct worker *w); /* tell every Watch */
 void reflect_open(struct call *c);
 
 /* --- worker.c --- */
-enum worker_state { WORKER_SERVING, WORKER_DRAINING, WORKER_CANCELLED, WORKER_STOPPED };
+/* SHUT_DOWN: gRPC has no connection left; STOPPED: the queue takes nothing more. */
+enum worker_state { WORKER_SERVING, WORKER_DRAINING, WORKER_SHUT_DOWN, WORKER_STOPPED };
 struct worker {
 	struct sds_server *server;
 	unsigned number;
@@ -218,16 +243,17 @@ struct worker {
 	struct slot *idle; /* absences nobody is interested in, oldest first */
 	size_t idle_count;
 	struct interest *outbox;
-	bool batch_under_way;
+	bool batch_under_way, outbox_urgent;
+	int64_t outbox_since_ms;
 	uint64_t applied_seq, reported_seq;
 	struct held_back *held_back;
-	struct call *marked; /* calls to pump, LL by mark_next */
+	struct call *marked; /* calls to pump, DL by mark_prev, mark_next */
 	struct rpc_op on_shutdown;
 	struct timers_entry drain_timer;
 	int64_t drain_end_ms;
 	size_t departed; /* streams that ended since memory was last given back */
 	size_t armed;
-	bool mailbox_closed;
+	int64_t trim_at_ms; /* not before */
 };
 /** Messages to a worker; see outlet.h. */
 enum worker_mail { MAIL_PUBLISH, MAIL_ABSENT, MAIL_POLICY, MAIL_QUARANTINE, MAIL_TAKEN, MAIL_HEALTH, MAIL_DRAIN };
@@ -247,6 +273,13 @@ struct message {
 };
 struct message *message_new(enum worker_mail type, uint64_t seq);
 void message_set_key(struct message *m, const void *bytes, size_t len); /* coalesce by it */
+/* message.c */
+void messages_read(struct worker *w);
+/* drain.c */
+void drain_init(struct worker *w);
+void drain_begin(struct worker *w, int64_t grace_ms);
+void drain_finish(struct worker *w); /* stops the worker when it is drained */
+
 void worker_init(struct worker *w, struct sds_server *s, unsigned number);
 MUST_USE struct fault *worker_start(struct worker *w);
 void worker_done(struct worker *w); /* joined; frees what is left */

@@ -6,10 +6,21 @@
 #include "sds/internal.h"
 
 enum { BATCH_MAX = 1024 };
+/* ACKs of a fan-out come one by one: a batch each would cost both threads a wake-up each. */
+#define GATHER_MS INT64_C(20)
+
+static bool has_answer(const struct interest *i)
+{
+	return i->absent || (i->slot && i->slot->version);
+}
 
 void outbox_note(struct worker *w, struct interest *i, enum report_what what)
 {
 	i->report |= what;
+	if (what == REPORT_NACKED || (what == REPORT_WANTED && !has_answer(i)))
+		w->outbox_urgent = true;
+	if (!w->outbox)
+		w->outbox_since_ms = w->now_ms;
 	if (i->in_outbox)
 		return;
 	i->in_outbox = true;
@@ -25,7 +36,7 @@ static void fill(struct report *r, struct interest *i)
 	r->identity = identity_ref(i->identity);
 	r->node = i->node ? node_ref(i->node) : NULL;
 	r->delta = i->delta;
-	r->has_answer = i->has_answer;
+	r->has_answer = has_answer(i);
 	r->push_to_ack_ms = i->push_to_ack_ms;
 	memcpy(r->acked_version, i->acked, sizeof i->acked);
 	const char *held = i->sub ? engine_sub_acked(i->sub) : "";
@@ -60,17 +71,25 @@ static void post(struct worker *w, size_t count, bool stopped)
 	(void)mailbox_post(w->server->o.inbox->mailbox, &b->mail); /* a closed one frees it: control is gone */
 }
 
+int64_t outbox_due_ms(const struct worker *w)
+{
+	return w->outbox && !w->batch_under_way ? w->outbox_since_ms + GATHER_MS : INT64_MAX;
+}
+
 void outbox_flush(struct worker *w)
 {
+	bool due = w->outbox_urgent || w->reported_seq != w->applied_seq || w->now_ms >= outbox_due_ms(w);
 	size_t count = 0;
-	if (w->batch_under_way || (!w->outbox && w->reported_seq == w->applied_seq))
+	if (w->batch_under_way || !due || w->state == WORKER_STOPPED)
 		return;
 	for (struct interest *i = w->outbox; i && count < BATCH_MAX; i = i->out_next)
 		count++;
+	if (count < BATCH_MAX)
+		w->outbox_urgent = false;
 	post(w, count, false);
 }
 
-void outbox_forget(struct worker *w)
+void outbox_end(struct worker *w)
 {
 	struct interest *i, *next;
 	DL_FOREACH_SAFE2(w->outbox, i, next, out_next)

@@ -1,5 +1,6 @@
 /* sds/quarantine.c - versions that control told us not to push to a node while it holds an older valid one. */
 #include <string.h>
+#include "base/clock.h"
 #include "base/mem.h"
 #include "control/identity.h"
 #include "sds/internal.h"
@@ -23,11 +24,15 @@ void quarantine_set(struct worker *w, const struct identity *id, const char *nod
 		HASH_DEL(w->held_back, h);
 		free(h->key);
 		free(h);
+		struct slot *s = slot_find_entry(w, e);
+		if (s)
+			slot_mark(s);
 	}
 }
 
-/* Only a stream that holds something else by its own word is held back: a process that claims nothing is new and knows
- * nothing of the NACK, and one that ACKed the version since has proven that it takes it. */
+/* Only a stream that holds an older version, which we know and which is still valid, is held back: a process that
+ * claims nothing, or something else, knows nothing of the NACK, and one that ACKed the version since has proven that it
+ * takes it. */
 bool quarantine_holds(struct worker *w, const struct interest *i, const char *version)
 {
 	if (!w->held_back || !i->entry || !i->sub)
@@ -35,7 +40,7 @@ bool quarantine_holds(struct worker *w, const struct interest *i, const char *ve
 	const char *held = engine_sub_acked(i->sub);
 	if (!*held)
 		held = engine_sub_claimed(i->sub);
-	if (!*held || strcmp(held, version) == 0)
+	if (strcmp(held, version) == 0 || !slot_knows_valid(i->slot, held, clock_wall_ms(w->server->o.clock)))
 		return false;
 	AUTO(mem_freep) char *key = key_of(i->identity, i->node ? i->node->id : "", i->entry, version);
 	struct held_back *h = NULL;

@@ -76,7 +76,7 @@ static struct message *make_absent(const void *arg)
 		set_entry_key(m, a->entry);
 		return m;
 	}
-	AUTO(mem_freep) char *key = mem_printf("d%s\x1f%s", identity_key(a->identity), a->name);
+	AUTO(mem_freep) char *key = mem_printf("a%s\x1f%s", identity_key(a->identity), a->name);
 	message_set_key(m, key, strlen(key));
 	m->identity = identity_ref((struct identity *)(uintptr_t)a->identity);
 	m->name = mem_strdup(a->name);
@@ -126,6 +126,10 @@ static struct message *make_quarantine(const void *arg)
 	m->name = mem_strdup(a->node);
 	(void)snprintf(m->version_id, sizeof m->version_id, "%s", a->version);
 	m->on = a->on;
+	AUTO(mem_freep)
+	char *key = mem_printf(
+		"q%s\x1f%s\x1f%s\x1f%s", identity_key(a->identity), a->node, entry_key_text(a->entry), a->version);
+	message_set_key(m, key, strlen(key));
 	return m;
 }
 

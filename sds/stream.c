@@ -248,11 +248,28 @@ static void mark_sub(void *arg, struct engine_sub *sub)
 	engine_mark(arg, sub);
 }
 
-void stream_policy_changed(struct call *c)
+static void on_policy_changed(struct call *c)
 {
 	struct stream *s = c->user;
 	engine_each(s->engine, mark_sub, s->engine);
 	call_mark(c);
+}
+
+static void count_owed(void *arg, struct engine_sub *sub)
+{
+	size_t *owed = arg;
+	struct version *v;
+	struct interest *i = engine_sub_user(sub);
+	if (i && interest_answer(i, &v) == ANSWER_PENDING)
+		(*owed)++;
+}
+
+static bool owes(struct call *c)
+{
+	const struct stream *s = c->user;
+	size_t owed = 0;
+	engine_each(s->engine, count_owed, &owed);
+	return owed || c->sending;
 }
 
 static void on_closed(struct call *c)
@@ -268,7 +285,9 @@ static const struct call_ops stream_ops = {.message = on_message,
 	.half_close = on_half_close,
 	.pump = on_pump,
 	.timeout = on_timeout,
-	.closed = on_closed};
+	.closed = on_closed,
+	.policy_changed = on_policy_changed,
+	.owes = owes};
 
 void stream_open(struct call *c)
 {
@@ -281,7 +300,8 @@ void stream_open(struct call *c)
 	s->events = (struct engine_events){s, on_subscribed, on_unsubscribed, on_acked, on_nacked};
 	s->limits = (struct engine_limits){
 		.names = c->worker->server->o.limits.names_per_stream, .resend_on_repeat_ms = REPEAT_MS};
-	(void)snprintf(prefix, sizeof prefix, "%llx", (unsigned long long)(table_hash(&c->id, sizeof c->id) >> 16));
+	const uint64_t unique[2] = {c->worker->number, c->id};
+	(void)snprintf(prefix, sizeof prefix, "%llx", (unsigned long long)(table_hash(unique, sizeof unique) >> 16));
 	s->engine = engine_new(c->method->mode, &s->limits, &s->events, prefix);
 	call_set_timer(c, FIRST_REQUEST_MS);
 }

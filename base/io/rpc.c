@@ -153,3 +153,9 @@ grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue
 	grpc_server_register_completion_queue(s, q->cq, NULL);
 	return s;
 }
+
+void rpc_server_shutdown(grpc_server *s, struct rpc_queue *q, struct rpc_op *op)
+{
+	tsan_release(op);
+	grpc_server_shutdown_and_notify(s, q->cq, op);
+}

@@ -42,4 +42,6 @@ struct rpc_server_options {
 };
 /** A server bound to the queue, with keepalive, limits and ping tolerance set, not started. The caller owns it. */
 grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue *q);
+/** No new calls and connections, GOAWAY to all; op->done runs when no connection is left. */
+void rpc_server_shutdown(grpc_server *s, struct rpc_queue *q, struct rpc_op *op);
 #endif
