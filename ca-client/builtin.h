@@ -9,11 +9,11 @@
 #include "ca-client/ca.h"
 
 struct builtin_options {
-	enum key_type ca_key;      /* of root and issuing CA; default KEY_ECDSA_P256 */
-	char *common_name;         /* of the root; default "leafcast <authority>" */
-	char *certificate_file;    /* both or none: the operator's own CA, PEM, chain allowed */
-	char *key_file;            /* PEM, may be encrypted */
-	char *key_password_file;   /* or NULL */
+	enum key_type ca_key;	 /* of root and issuing CA; default KEY_ECDSA_P256 */
+	char *common_name;	 /* of the root; default "leafcast <authority>" */
+	char *certificate_file;	 /* both or none: the operator's own CA, PEM, chain allowed */
+	char *key_file;		 /* PEM, may be encrypted */
+	char *key_password_file; /* or NULL */
 };
 /** Shortest and longest leaf, in ms. */
 #define BUILTIN_LIFETIME_MIN_MS INT64_C(10000)

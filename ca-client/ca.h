@@ -1,11 +1,10 @@
 /* ca-client/ca.h - an upstream certificate authority, whatever its kind, behind one asynchronous interface.
  * The core owns keys, schedule, retries, limits, persistence and checks; a driver turns one request into one answer.
- * Rules of a driver: nothing blocks; no callback runs before the call that caused it has returned; every issue has exactly
- * one completion, also when cancelled (FAULT_UNAVAILABLE "cancelled") or when its deadline passed (FAULT_TIMEOUT).
- * Error classes are fault codes plus the retry hint: UNAVAILABLE/TIMEOUT retryable = back off; EXHAUSTED retryable =
- * throttled, wait retry_after_ms; DENIED = credentials or policy, slow retry; INVALID = our request or config, no retry
- * until either changes; CORRUPT = an answer that makes no sense.
- * Thread: control. */
+ * Rules of a driver: nothing blocks; no callback runs before the call that caused it has returned; every issue has
+ * exactly one completion, also when cancelled (FAULT_UNAVAILABLE "cancelled") or when its deadline passed
+ * (FAULT_TIMEOUT). Error classes are fault codes plus the retry hint: UNAVAILABLE/TIMEOUT retryable = back off;
+ * EXHAUSTED retryable = throttled, wait retry_after_ms; DENIED = credentials or policy, slow retry; INVALID = our
+ * request or config, no retry until either changes; CORRUPT = an answer that makes no sense. Thread: control. */
 #ifndef CA_CLIENT_CA_H
 #define CA_CLIENT_CA_H
 #include <openssl/x509.h>
@@ -29,7 +28,7 @@ enum ca_capability {
 };
 
 struct ca_request {
-	X509_REQ *csr;              /* signed by the new key; borrowed until the completion */
+	X509_REQ *csr;		    /* signed by the new key; borrowed until the completion */
 	const struct san_set *sans; /* exactly these; borrowed likewise */
 	enum key_type key_type;
 	int64_t lifetime_ms;
@@ -37,9 +36,9 @@ struct ca_request {
 };
 
 struct ca_answer {
-	STACK_OF(X509) * chain;  /* leaf and issuers */
+	STACK_OF(X509) * chain;	 /* leaf and issuers */
 	struct anchors *anchors; /* the trust that came with it, or NULL: see ca_anchors() */
-	char *request_id;        /* the authority's own, or NULL */
+	char *request_id;	 /* the authority's own, or NULL */
 };
 void ca_answer_free(struct ca_answer *a); /* NULL is fine */
 
@@ -56,7 +55,8 @@ struct ca_env {
 	/** What the driver saved under this key before, or NULL. Borrowed until the next save of the key. */
 	const struct secret *(*load)(void *arg, const char *key);
 	/** Keep bytes (sealed) under a key; done(done_arg, fault or NULL) once it is durable. bytes are copied. */
-	void (*save)(void *arg, const char *key, const struct secret *bytes, void (*done)(void *done_arg, struct fault *f), void *done_arg);
+	void (*save)(void *arg, const char *key, const struct secret *bytes,
+		void (*done)(void *done_arg, struct fault *f), void *done_arg);
 	/** The anchors changed: the core reads ca_anchors() again. */
 	void (*on_trust)(void *arg);
 };
