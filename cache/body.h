@@ -1,0 +1,17 @@
+/* cache/body.h - a version's content as Envoy reads it: the bytes of Secret's oneof field
+ * (envoy.extensions.transport_sockets. tls.v3), tag and length included, so that a response is a small head before a
+ * shared body. Pure. */
+#ifndef CACHE_BODY_H
+#define CACHE_BODY_H
+#include "base/attr.h"
+struct anchors;
+struct credential;
+struct fault;
+struct secret;
+
+/** tls_certificate (2) { certificate_chain (1) { inline_bytes (2) }, private_key (2) { inline_bytes (2) } }. The caller
+ * owns *ret. */
+MUST_USE struct fault *body_encode_certificate(const struct credential *c, struct secret **ret);
+/** validation_context (4) { trusted_ca (1) { inline_bytes (2) } }. The caller owns *ret. */
+MUST_USE struct fault *body_encode_bundle(const struct anchors *a, struct secret **ret);
+#endif
