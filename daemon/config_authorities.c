@@ -1,0 +1,195 @@
+/* daemon/config_authorities.c - `authorities`: a mapping from names to what they are, each kind with its own keys. */
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "control/definitions.h"
+#include "daemon/config.h"
+#include "daemon/config_parts.h"
+
+static field_read read_type;
+
+static const struct field builtin[] = {
+	{.key = "type",
+		.type = FIELD_OTHER,
+		.read = read_type,
+		.takes = "`builtin`",
+		.required = true,
+		.help = "the kind of authority"},
+	{.key = "key",
+		.type = FIELD_KEY_TYPE,
+		FIELD_AT(struct authority_def, builtin.ca_key),
+		.initial = "ecdsa-p256",
+		.help = "the type of the keys of root and issuing CA, where leafcast makes them"},
+	{.key = "common_name",
+		.type = FIELD_TEXT,
+		FIELD_AT(struct authority_def, builtin.common_name),
+		.max = 64,
+		.otherwise = "leafcast NAME",
+		.help = "the common name of the root that leafcast makes"},
+	{.key = "certificate_file",
+		.type = FIELD_PATH,
+		FIELD_AT(struct authority_def, builtin.certificate_file),
+		.max = 4095,
+		.help = "your own CA certificate (PEM, with its chain) instead of one that leafcast makes; with "
+			"key_file"},
+	{.key = "key_file",
+		.type = FIELD_PATH,
+		FIELD_AT(struct authority_def, builtin.key_file),
+		.max = 4095,
+		.help = "the private key of certificate_file (PEM, may be encrypted)"},
+	{.key = "key_password_file",
+		.type = FIELD_PATH,
+		FIELD_AT(struct authority_def, builtin.key_password_file),
+		.max = 4095,
+		.help = "a file with the password of key_file"},
+};
+static const struct field_set builtin_fields = {"authorities.NAME", builtin, ARRAY_LEN(builtin)};
+
+const struct field_set *config_authority_fields(void)
+{
+	return &builtin_fields;
+}
+
+/* The kinds of authority that this program has. */
+static const struct kind {
+	const char *name;
+	enum authority_type type;
+	const struct field_set *fields;
+} kinds[] = {{"builtin", AUTHORITY_BUILTIN, &builtin_fields}};
+
+/* The type was read before the rest: it says which keys there are. */
+static void read_type(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+{
+	(void)r;
+	(void)f;
+	(void)n;
+	(void)target;
+}
+
+static const struct kind *find_kind(struct config_reader *r, yaml_node_t *type)
+{
+	const char *names[ARRAY_LEN(kinds)], *text = config_yaml_text(type);
+	char what[128];
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		names[i] = kinds[i].name;
+		if (strcmp(text, kinds[i].name) == 0)
+			return &kinds[i];
+	}
+	struct buf hint = BUF_INIT;
+	config_suggest(text, names, ARRAY_LEN(kinds), &hint);
+	config_yaml_error(&r->yaml, type, "%s.type is %s, which this leafcast does not have%s", config_path(r),
+		config_yaml_describe(type, what, sizeof what), buf_text(&hint));
+	buf_free(&hint);
+	return NULL;
+}
+
+static void check_files(struct config_reader *r, yaml_node_t *n, const struct builtin_options *o)
+{
+	yaml_node_t *key = n;
+	if (!o->certificate_file != !o->key_file)
+		config_yaml_error(&r->yaml, n, "%s has %s without %s; give both, or none for a CA that leafcast makes",
+			config_path(r), o->key_file ? "key_file" : "certificate_file",
+			o->key_file ? "certificate_file" : "key_file");
+	if (o->key_password_file && !o->key_file) {
+		(void)config_yaml_get(&r->yaml, n, "key_password_file", &key);
+		config_yaml_error(&r->yaml, key,
+			"%s has a key_password_file without a key_file; give the key_file that it opens",
+			config_path(r));
+	}
+	if (o->certificate_file && config_yaml_get(&r->yaml, n, "common_name", &key))
+		config_yaml_error(&r->yaml, key,
+			"%s has a common_name and a certificate_file, which has its own; remove one", config_path(r));
+}
+
+static struct authority_def *add_authority(struct config_reader *r, const char *name)
+{
+	struct definitions *d = r->config->definitions;
+	d->authorities = mem_realloc(d->authorities, (d->authority_count + 1) * sizeof(*d->authorities));
+	struct authority_def *a = &d->authorities[d->authority_count++];
+	memset(a, 0, sizeof *a);
+	a->name = mem_strdup(name);
+	return a;
+}
+
+/* One that cannot be read is known by its name all the same: what refers to it is not wrong for that. */
+static void read_authority(struct config_reader *r, const char *name, yaml_node_t *key, yaml_node_t *n, void *arg)
+{
+	struct authority_def *a = add_authority(r, name);
+	(void)key;
+	(void)arg;
+	yaml_node_t *type = n->type == YAML_MAPPING_NODE ? config_yaml_get(&r->yaml, n, "type", NULL) : NULL;
+	const struct kind *k = type ? find_kind(r, type) : &kinds[0];
+	if (!k)
+		return;
+	a->type = k->type;
+	if (fields_read(r, k->fields, n, a))
+		check_files(r, n, &a->builtin);
+}
+
+void config_read_authorities(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+{
+	(void)target;
+	config_each_name(r, n, f->takes, read_authority, NULL);
+}
+
+void config_add_default_authority(struct config_reader *r)
+{
+	struct authority_def *a = add_authority(r, "builtin");
+	a->type = AUTHORITY_BUILTIN;
+	fields_init(&builtin_fields, a);
+}
+
+static struct config_names authority_names(const struct config_reader *r)
+{
+	const struct definitions *d = r->config->definitions;
+	return config_names_new("authority", d->authorities, d->authority_count, sizeof(*d->authorities));
+}
+
+char *config_read_authority(struct config_reader *r, yaml_node_t *n)
+{
+	struct config_names names = authority_names(r);
+	char *name = config_reference_to(r, n, &names);
+	config_names_done(&names);
+	return name;
+}
+
+struct authority_list {
+	char **list;
+	size_t count;
+};
+
+static void read_listed(struct config_reader *r, yaml_node_t *item, size_t index, void *arg)
+{
+	struct authority_list *l = arg;
+	char *name = config_read_authority(r, item);
+	(void)index;
+	if (!name)
+		return;
+	for (size_t i = 0; i < l->count; i++) {
+		if (strcmp(l->list[i], name) != 0)
+			continue;
+		config_yaml_error(
+			&r->yaml, item, "%s is \"%s\", which is in the list already; keep one", config_path(r), name);
+		free(name);
+		return;
+	}
+	l->list = mem_realloc(l->list, (l->count + 1) * sizeof(*l->list));
+	l->list[l->count++] = name;
+}
+
+/* More than anybody has, and few enough that searching the list for duplicates costs nothing. */
+enum { LISTED_MAX = 64 };
+
+void config_read_authority_list(struct config_reader *r, yaml_node_t *n, char ***ret, size_t *ret_count)
+{
+	static const char takes[] = "a list of 1 to 64 authorities";
+	struct authority_list l = {NULL, 0};
+	size_t items =
+		n->type == YAML_SEQUENCE_NODE ? (size_t)(n->data.sequence.items.top - n->data.sequence.items.start) : 0;
+	if (n->type == YAML_SEQUENCE_NODE && (items == 0 || items > LISTED_MAX))
+		config_yaml_error(&r->yaml, n, "%s is a list of %zu; it takes %s", config_path(r), items, takes);
+	else
+		(void)config_each_item(r, n, takes, read_listed, &l);
+	*ret = l.list;
+	*ret_count = l.count;
+}

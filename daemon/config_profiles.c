@@ -1,0 +1,172 @@
+/* daemon/config_profiles.c - `profiles`, and the lists of SAN templates that profiles, secrets and listeners share. */
+#include <stdlib.h>
+#include <string.h>
+#include "base/fault.h"
+#include "base/mem.h"
+#include "control/definitions.h"
+#include "control/template.h"
+#include "daemon/config.h"
+#include "daemon/config_parts.h"
+
+static field_read read_authority_name;
+
+static const struct field renew_fields[] = {
+	{.key = "from",
+		.type = FIELD_PERCENT,
+		FIELD_AT(struct profile_def, renew_from_percent),
+		.min = 10,
+		.max = 79,
+		.initial = "50%",
+		.help = "renew after so much of a leaf's life at the earliest"},
+	{.key = "to",
+		.type = FIELD_PERCENT,
+		FIELD_AT(struct profile_def, renew_to_percent),
+		.min = 11,
+		.max = 80,
+		.initial = "70%",
+		.help = "and after so much at the latest; the moment between is drawn"},
+};
+static const struct field_set renew = {"profiles.NAME.renew", renew_fields, ARRAY_LEN(renew_fields)};
+
+static const struct field profile[] = {
+	{.key = "authority",
+		.type = FIELD_OTHER,
+		.read = read_authority_name,
+		FIELD_AT(struct profile_def, authority),
+		.takes = "the name of an authority",
+		.otherwise = "the only one",
+		.help = "who signs"},
+	{.key = "key",
+		.type = FIELD_KEY_TYPE,
+		FIELD_AT(struct profile_def, key),
+		.initial = "ecdsa-p256",
+		.help = "the type of a leaf's key; a new key is made for each leaf"},
+	{.key = "lifetime",
+		.type = FIELD_DURATION,
+		FIELD_AT(struct profile_def, lifetime_ms),
+		.min = BUILTIN_LIFETIME_MIN_MS,
+		.max = BUILTIN_LIFETIME_MAX_MS,
+		.initial = "1h",
+		.help = "how long a leaf is valid"},
+	{.key = "renew", .type = FIELD_GROUP, .group = &renew, .help = "when a leaf is replaced, in parts of its life"},
+	{.key = "dns",
+		.type = FIELD_OTHER,
+		.read = config_read_sans,
+		FIELD_AT(struct profile_def, sans[SAN_DNS]),
+		.tag = SAN_DNS,
+		.takes = "a list of DNS names",
+		.help = "DNS names of a leaf; with {variables}"},
+	{.key = "uri",
+		.type = FIELD_OTHER,
+		.read = config_read_sans,
+		FIELD_AT(struct profile_def, sans[SAN_URI]),
+		.tag = SAN_URI,
+		.takes = "a list of URIs",
+		.help = "URIs of a leaf, such as SPIFFE IDs; with {variables}"},
+	{.key = "ip",
+		.type = FIELD_OTHER,
+		.read = config_read_sans,
+		FIELD_AT(struct profile_def, sans[SAN_IP]),
+		.tag = SAN_IP,
+		.takes = "a list of IP addresses",
+		.help = "IP addresses of a leaf"},
+	{.key = "email",
+		.type = FIELD_OTHER,
+		.read = config_read_sans,
+		FIELD_AT(struct profile_def, sans[SAN_EMAIL]),
+		.tag = SAN_EMAIL,
+		.takes = "a list of e-mail addresses",
+		.help = "e-mail addresses of a leaf; with {variables}"},
+};
+static const struct field_set profile_fields = {"profiles.NAME", profile, ARRAY_LEN(profile)};
+
+const struct field_set *config_profile_fields(void)
+{
+	return &profile_fields;
+}
+
+struct san_reading {
+	enum san_type type;
+	struct template_list *list;
+};
+
+static void read_san(struct config_reader *r, yaml_node_t *item, size_t index, void *arg)
+{
+	struct san_reading *s = arg;
+	struct template *t = NULL;
+	(void)index;
+	if (item->type != YAML_SCALAR_NODE || config_yaml_is_nothing(item)) {
+		config_refuse(r, item, "a text");
+		return;
+	}
+	struct fault *f = template_parse(config_yaml_text(item), s->type, &t);
+	if (f) {
+		char what[128];
+		config_yaml_error(&r->yaml, item, "%s is %s: %s", config_path(r),
+			config_yaml_describe(item, what, sizeof what), fault_text(f));
+		fault_free(f);
+		return;
+	}
+	s->list->items = mem_realloc(s->list->items, (s->list->count + 1) * sizeof(struct template *));
+	s->list->items[s->list->count++] = t;
+}
+
+void config_read_sans(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+{
+	struct san_reading s = {
+		(enum san_type)f->tag, (struct template_list *)(void *)((unsigned char *)target + f->offset)};
+	(void)config_each_item(r, n, f->takes, read_san, &s);
+}
+
+static void read_authority_name(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+{
+	struct profile_def *p = target;
+	(void)f;
+	p->authority = config_read_authority(r, n);
+}
+
+/* A profile that names no authority means the only one there is. */
+static void choose_authority(struct config_reader *r, yaml_node_t *n, struct profile_def *p)
+{
+	const struct definitions *d = r->config->definitions;
+	if (config_yaml_get(&r->yaml, n, "authority", NULL))
+		return;
+	if (d->authority_count == 1) {
+		p->authority = mem_strdup(d->authorities[0].name);
+		return;
+	}
+	struct config_names names =
+		config_names_new("authority", d->authorities, d->authority_count, sizeof(*d->authorities));
+	struct buf hint = BUF_INIT;
+	config_suggest("", names.list, names.count, &hint);
+	config_yaml_error(&r->yaml, n, "\"authority\" is missing in %s, and there is not exactly one to choose%s",
+		config_path(r), buf_text(&hint));
+	buf_free(&hint);
+	config_names_done(&names);
+}
+
+static void read_profile(struct config_reader *r, const char *name, yaml_node_t *key, yaml_node_t *n, void *arg)
+{
+	struct definitions *d = r->config->definitions;
+	(void)key;
+	(void)arg;
+	d->profiles = mem_realloc(d->profiles, (d->profile_count + 1) * sizeof(*d->profiles));
+	struct profile_def *p = &d->profiles[d->profile_count++];
+	memset(p, 0, sizeof *p);
+	p->name = mem_strdup(name);
+	if (!fields_read(r, &profile_fields, n, p))
+		return;
+	choose_authority(r, n, p);
+	if (p->renew_from_percent >= p->renew_to_percent && p->renew_from_percent && p->renew_to_percent) {
+		yaml_node_t *at = config_yaml_get(&r->yaml, n, "renew", NULL);
+		config_yaml_error(&r->yaml, at ? at : n,
+			"%s.renew is from %d%% to %d%%; \"from\" must be less than \"to\"", config_path(r),
+			p->renew_from_percent, p->renew_to_percent);
+	}
+}
+
+void config_read_profiles(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+{
+	(void)target;
+	config_each_name(r, n, f->takes, read_profile, NULL);
+}
