@@ -45,7 +45,7 @@ static void add_range(const struct field *f, struct buf *ret)
 	char from[48], to[48];
 	switch (f->type) {
 	case FIELD_DURATION:
-		buf_printf(ret, "a duration from %s to %s, such as \"1h30m\" or \"10s\"",
+		buf_printf(ret, "a duration from %s to %s, such as \"30s\"",
 			config_duration_text(f->min, from, sizeof from), config_duration_text(f->max, to, sizeof to));
 		break;
 	case FIELD_PERCENT:

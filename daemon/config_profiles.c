@@ -90,6 +90,19 @@ struct san_reading {
 	struct template_list *list;
 };
 
+/* In place of a template with an error, so that its owner does not seem to have none. */
+static struct template *stand_in(enum san_type type)
+{
+	static const char *const examples[] = {[SAN_DNS] = "x.example",
+		[SAN_URI] = "spiffe://x.example/x",
+		[SAN_IP] = "192.0.2.1",
+		[SAN_EMAIL] = "x@x.example"};
+	struct template *t = NULL;
+	struct fault *f = template_parse(examples[type], type, &t);
+	invariant(!f);
+	return t;
+}
+
 static void read_san(struct config_reader *r, yaml_node_t *item, size_t index, void *arg)
 {
 	struct san_reading *s = arg;
@@ -105,7 +118,7 @@ static void read_san(struct config_reader *r, yaml_node_t *item, size_t index, v
 		config_yaml_error(&r->yaml, item, "%s is %s: %s", config_path(r),
 			config_yaml_describe(item, what, sizeof what), fault_text(f));
 		fault_free(f);
-		return;
+		t = stand_in(s->type);
 	}
 	s->list->items = mem_realloc(s->list->items, (s->list->count + 1) * sizeof(struct template *));
 	s->list->items[s->list->count++] = t;
