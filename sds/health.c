@@ -10,7 +10,7 @@
 /* Longest name of a service in a request. */
 enum { SERVICE_MAX = 256 };
 
-static const char *const services[] = {"", "envoy.service.secret.v3.SecretDiscoveryService",
+const char *const health_services[HEALTH_SERVICE_COUNT] = {"", "envoy.service.secret.v3.SecretDiscoveryService",
 	"envoy.service.discovery.v3.AggregatedDiscoveryService", "grpc.health.v1.Health",
 	"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"};
 
@@ -21,8 +21,8 @@ struct health {
 
 static bool is_known(const char *service)
 {
-	for (size_t i = 0; i < ARRAY_LEN(services); i++)
-		if (strcmp(services[i], service) == 0)
+	for (size_t i = 0; i < HEALTH_SERVICE_COUNT; i++)
+		if (strcmp(health_services[i], service) == 0)
 			return true;
 	return false;
 }
@@ -56,7 +56,8 @@ static void answer_check(struct call *c, const char *service)
 static void answer_list(struct call *c)
 {
 	struct buf b = BUF_INIT;
-	health_encode_list(services, ARRAY_LEN(services), c->worker->serving ? HEALTH_SERVING : HEALTH_NOT_SERVING, &b);
+	health_encode_list(
+		health_services, HEALTH_SERVICE_COUNT, c->worker->serving ? HEALTH_SERVING : HEALTH_NOT_SERVING, &b);
 	send_buf(c, &b);
 	call_end(c, GRPC_STATUS_OK, "");
 }

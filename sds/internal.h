@@ -21,6 +21,7 @@
 struct acceptor;
 struct evidence;
 struct port;
+struct reflection;
 struct call;
 struct sds_meters;
 struct stream;
@@ -216,6 +217,8 @@ void quarantine_set(struct worker *w, const struct identity *id, const char *nod
 void quarantines_free(struct worker *w);
 
 /* --- health.c, reflect_rpc.c --- */
+extern const char *const health_services[]; /* every service that is served; "" first: all of them */
+enum { HEALTH_SERVICE_COUNT = 6 };
 void health_open(struct call *c);
 void health_changed(struct worker *w); /* tell every Watch */
 void reflect_open(struct call *c);
@@ -307,8 +310,9 @@ struct sds_server {
 	void (*drained)(void *arg);
 	void *drained_arg;
 	grpc_server_credentials *plain; /* unix connections */
-	struct port *ports;		/* LL: what each worker's TCP ports have seen */
-	struct mailbox *notices;	/* workers say here that they have stopped */
+	struct reflection *reflection;
+	struct port *ports;	 /* LL: what each worker's TCP ports have seen */
+	struct mailbox *notices; /* workers say here that they have stopped */
 	struct wakeup *wakeup;
 	unsigned stopped;
 	int pending_fds[16]; /* unix listeners given before the start */

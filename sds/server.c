@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/identity.h"
+#include "proto/descriptors.h"
 #include "sds/internal.h"
+#include "sds/reflection.h"
 
 enum { CONNECTIONS_MAX = 65536 };
 
@@ -174,6 +176,10 @@ struct fault *sds_server_new(const struct sds_options *o, struct sds_server **re
 	s->instance = mem_strdup(o->instance);
 	s->o.instance = s->instance;
 	s->plain = grpc_insecure_server_credentials_create();
+	size_t set_len;
+	const unsigned char *set = descriptors_set(&set_len);
+	/* The first name of the health services is "", the whole server: reflection lists the others. */
+	s->reflection = reflection_new(set, set_len, health_services + 1, HEALTH_SERVICE_COUNT - 1);
 	s->meters = sds_meters_new(s, o->metrics);
 	s->workers = mem_array(struct worker, o->workers);
 	for (unsigned w = 0; w < o->workers; w++)
@@ -340,6 +346,7 @@ void sds_server_free(struct sds_server *s)
 		tls_listener_free(l);
 	}
 	tls_ports_free(s->ports);
+	reflection_free(s->reflection);
 	grpc_server_credentials_release(s->plain);
 	mailbox_free(s->notices);
 	wakeup_free(s->wakeup);
