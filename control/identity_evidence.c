@@ -32,7 +32,7 @@ static struct fault *add_certs(const char *pem, size_t len, STACK_OF(X509) * cer
 {
 	if (len > CHAIN_PEM_MAX)
 		return fault_new(FAULT_DENIED, "the client's certificates are longer than %zu bytes", CHAIN_PEM_MAX);
-	AUTO(bio_freep) BIO *in = BIO_new_mem_buf(pem, (int)len);
+	AUTO(bio_freep) BIO *in = BIO_new_mem_buf(len ? pem : "", (int)len);
 	invariant(in);
 	for (X509 *cert; (cert = PEM_read_bio_X509(in, NULL, NULL, NULL));) {
 		if (sk_X509_num(certs) == CHAIN_MAX) {
