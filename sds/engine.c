@@ -1,9 +1,8 @@
-/* sds/engine.c - the subscriptions of one stream, the lines in which they wait, offers and their answers.
+/* sds/engine.c - the subscriptions of one stream and the lines in which they wait.
  * A subscription is idle, ready (wants an answer) or unanswered (an offer is out); a change that comes while it is
- * unanswered is one flag. Reading requests is engine_sotw.c's and engine_delta.c's. */
+ * unanswered is one flag. Offers and answers are engine_offer.c's, reading requests engine_sotw.c's and
+ * engine_delta.c's. */
 #include "sds/engine.h"
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -43,7 +42,7 @@ struct engine_close engine_request(struct engine *e, const struct request *r, in
 
 /* -- lines -- */
 
-static void leave_line(struct engine *e, struct engine_sub *s)
+void engine_leave_line(struct engine *e, struct engine_sub *s)
 {
 	if (s->place == ENGINE_READY) {
 		DL_DELETE2(e->ready, s, line_prev, line_next);
@@ -54,7 +53,7 @@ static void leave_line(struct engine *e, struct engine_sub *s)
 	s->place = ENGINE_IDLE;
 }
 
-static void make_ready(struct engine *e, struct engine_sub *s)
+void engine_make_ready(struct engine *e, struct engine_sub *s)
 {
 	invariant(s->place == ENGINE_IDLE);
 	/* Nobody can acknowledge on a half-closed stream: there, one answer to each name is all. */
@@ -70,7 +69,7 @@ void engine_mark(struct engine *e, struct engine_sub *s)
 	if (s->place == ENGINE_UNANSWERED)
 		s->dirty = true;
 	else if (s->place == ENGINE_IDLE)
-		make_ready(e, s);
+		engine_make_ready(e, s);
 }
 
 struct engine_sub *engine_next(struct engine *e)
@@ -78,7 +77,7 @@ struct engine_sub *engine_next(struct engine *e)
 	return e->unanswered_count < ENGINE_WINDOW ? e->ready : NULL;
 }
 
-static void set_owed(struct engine *e, struct engine_sub *s, bool owed)
+void engine_set_owed(struct engine *e, struct engine_sub *s, bool owed)
 {
 	if (s->owed == owed)
 		return;
@@ -122,7 +121,7 @@ static void index_name(struct engine *e, struct engine_sub *s)
 	}
 }
 
-static bool is_wildcard(const struct engine_sub *s)
+bool engine_sub_is_wildcard(const struct engine_sub *s)
 {
 	return s->name_len == 1 && s->name[0] == '*';
 }
@@ -138,8 +137,7 @@ bool engine_add(struct engine *e, struct view name)
 	s->name_len = name.len;
 	if (name.len)
 		memcpy(s->name, name.at, name.len);
-	/* "*" is the wildcard of the protocol (and delta's empty first request): no secret has that name. */
-	s->possible = text_is_name(s->name, s->name_len) && !is_wildcard(s);
+	s->possible = text_is_name(s->name, s->name_len) && !engine_sub_is_wildcard(s);
 	DL_APPEND(e->subs, s);
 	e->count++;
 	e->name_bytes += name.len;
@@ -153,14 +151,14 @@ bool engine_add(struct engine *e, struct view name)
 void engine_ask(struct engine *e, struct engine_sub *s)
 {
 	s->asked = true;
-	set_owed(e, s, true);
+	engine_set_owed(e, s, true);
 	engine_mark(e, s);
 }
 
 static void drop(struct engine *e, struct engine_sub *s)
 {
-	leave_line(e, s);
-	set_owed(e, s, false);
+	engine_leave_line(e, s);
+	engine_set_owed(e, s, false);
 	if (e->table)
 		HASH_DELETE(hh, e->table, s); /* the last one frees the table */
 	DL_DELETE(e->subs, s);
@@ -211,191 +209,6 @@ void engine_free(struct engine *e)
 	while (e->subs)
 		engine_remove(e, e->subs);
 	free(e);
-}
-
-/* -- offers -- */
-
-static void put_out(struct engine *e, struct engine_sub *s, int64_t now_ms, char *ret_nonce)
-{
-	invariant(s->place != ENGINE_UNANSWERED && e->unanswered_count < ENGINE_WINDOW);
-	leave_line(e, s);
-	set_owed(e, s, false);
-	s->asked = s->dirty = false;
-	s->offer = ++e->offers;
-	s->offered_at_ms = now_ms;
-	int n = snprintf(ret_nonce, ENGINE_NONCE_MAX, "%s-%" PRIu64, e->prefix, s->offer);
-	invariant(n > 0 && n < ENGINE_NONCE_MAX);
-	if (e->half_closed)
-		return;
-	s->place = ENGINE_UNANSWERED;
-	DL_APPEND2(e->unanswered, s, line_prev, line_next);
-	e->unanswered_count++;
-}
-
-static void copy_version(char *to, const char *version)
-{
-	size_t len = strlen(version);
-	invariant(len && len <= ENGINE_VERSION_LEN);
-	memcpy(to, version, len + 1);
-}
-
-bool engine_sub_has_nacked(const struct engine_sub *s, const char *version)
-{
-	size_t kept = s->nacks < ENGINE_NACKED_MAX ? s->nacks : ENGINE_NACKED_MAX;
-	for (size_t i = 0; i < kept; i++)
-		if (!strcmp(s->nacked[i], version))
-			return true;
-	return false;
-}
-
-bool engine_wants(struct engine *e, struct engine_sub *s, const char *version)
-{
-	if (!engine_sub_has_nacked(s, version) && (s->asked || strcmp(s->sent, version) != 0))
-		return true;
-	engine_held(e, s);
-	return false;
-}
-
-void engine_offered(struct engine *e, struct engine_sub *s, const char *version, int64_t now_ms, char *ret_nonce)
-{
-	put_out(e, s, now_ms, ret_nonce);
-	copy_version(s->sent, version);
-	s->gone = s->is_removal = false;
-}
-
-bool engine_absent(struct engine *e, struct engine_sub *s, int64_t now_ms, char *ret_nonce)
-{
-	/* Whatever comes under this name later is sent, even if it is what the client had before. */
-	s->sent[0] = 0;
-	if (e->mode == ENGINE_SOTW || (s->gone && !s->asked)) {
-		s->asked = false;
-		engine_held(e, s);
-		return false;
-	}
-	/* An on-demand user drops what it held, so nothing counts as held from here on. */
-	s->acked[0] = s->claimed[0] = 0;
-	put_out(e, s, now_ms, ret_nonce);
-	s->gone = s->is_removal = true;
-	/* Envoy does not answer for a type that it has no watch of, and then it sends an empty subscription. */
-	if (is_wildcard(s))
-		leave_line(e, s);
-	return true;
-}
-
-void engine_pending(struct engine *e, struct engine_sub *s)
-{
-	invariant(s->place != ENGINE_UNANSWERED);
-	leave_line(e, s);
-}
-
-void engine_held(struct engine *e, struct engine_sub *s)
-{
-	engine_pending(e, s);
-	set_owed(e, s, false);
-}
-
-/* -- answers -- */
-
-uint64_t engine_nonce_number(const struct engine *e, struct view nonce)
-{
-	size_t prefix = strlen(e->prefix);
-	if (nonce.len < prefix + 2 || nonce.len > prefix + 1 + 18 || memcmp(nonce.at, e->prefix, prefix) != 0 ||
-		nonce.at[prefix] != '-' || nonce.at[prefix + 1] == '0')
-		return 0;
-	uint64_t number = 0;
-	for (size_t i = prefix + 1; i < nonce.len; i++) {
-		if (nonce.at[i] < '0' || nonce.at[i] > '9')
-			return 0;
-		number = number * 10 + (uint64_t)(nonce.at[i] - '0');
-	}
-	return number;
-}
-
-struct engine_sub *engine_find_offer(struct engine *e, uint64_t number)
-{
-	struct engine_sub *s;
-	DL_FOREACH2(e->unanswered, s, line_next)
-	{
-		if (s->offer == number)
-			return s;
-	}
-	return NULL;
-}
-
-static void settle(struct engine *e, struct engine_sub *s)
-{
-	leave_line(e, s);
-	if (s->dirty || s->asked)
-		make_ready(e, s);
-}
-
-void engine_take_ack(struct engine *e, struct engine_sub *s, int64_t now_ms)
-{
-	e->answered = s->offer;
-	if (!s->is_removal) {
-		copy_version(s->acked, s->sent);
-		e->events->acked(e->events->arg, s, s->acked, now_ms - s->offered_at_ms);
-	}
-	settle(e, s);
-}
-
-void engine_take_nack(struct engine *e, struct engine_sub *s, const struct request *r)
-{
-	e->answered = s->offer;
-	/* Envoy to 1.29 NACKs removals: there is nothing to learn from that. */
-	if (!s->is_removal) {
-		if (!s->nacked)
-			s->nacked = mem_calloc(ENGINE_NACKED_MAX, sizeof *s->nacked);
-		copy_version(s->nacked[s->nacks % ENGINE_NACKED_MAX], s->sent);
-		s->nacks++;
-		e->events->nacked(e->events->arg, s, s->sent, r->error_code, r->error_text.at ? r->error_text.at : "",
-			r->error_text.len);
-		/* It comes up: the version before is worth an offer, for it heals what Envoy keeps of the bad one
-		 * (engine_wants() sees that this one was NACKed). */
-		s->dirty = true;
-	}
-	settle(e, s);
-}
-
-void engine_pass_over(struct engine *e, struct engine_sub *s)
-{
-	settle(e, s);
-}
-
-void engine_half_close(struct engine *e)
-{
-	e->half_closed = true;
-	while (e->unanswered) {
-		struct engine_sub *s = e->unanswered;
-		leave_line(e, s);
-		if (s->owed)
-			make_ready(e, s);
-	}
-	for (struct engine_sub *s = e->ready, *next; s; s = next) {
-		next = s->line_next;
-		if (!s->owed)
-			leave_line(e, s);
-	}
-}
-
-bool engine_is_done(const struct engine *e)
-{
-	return e->half_closed && e->owed == 0;
-}
-
-int64_t engine_oldest_offer_ms(const struct engine *e)
-{
-	return e->unanswered ? e->unanswered->offered_at_ms : INT64_MAX;
-}
-
-size_t engine_reoffer(struct engine *e, int64_t made_before_ms)
-{
-	size_t n = 0;
-	for (struct engine_sub *s; (s = e->unanswered) && s->offered_at_ms < made_before_ms; n++) {
-		s->asked = true;
-		settle(e, s);
-	}
-	return n;
 }
 
 /* -- a subscription -- */

@@ -3,11 +3,13 @@
  * incremental (engine_delta.c) are two readers of requests over one set of subscriptions; SDS and ADS methods use both.
  *
  * The worker drives it by pulling: after each event it calls engine_next() until NULL, looks up the answer for that
- * subscription at that moment (policy, index, quarantine), and tells the engine which of offered / removed / silent /
- * pending / held it was. While an offer is unanswered, a change only marks the subscription dirty.
+ * subscription at that moment (policy, index, quarantine), and tells the engine which it was: offered, absent, pending
+ * or held. While an offer is unanswered, a change only marks the subscription dirty.
  *
- * Rules: one secret per response; at most one unanswered offer per name and ENGINE_WINDOW per stream; answers matched
- * by nonce; a NACKed version is not offered again on this stream; an ACKed one is not repeated unless asked for. */
+ * Rules: one secret per response; at most one unanswered offer per subscription and ENGINE_WINDOW per stream; answers
+ * are matched by nonce; a version that was NACKed is not offered to that subscription again, one that was sent is not
+ * repeated unless asked for; a client is always sent what it subscribes to, whatever it claims to hold.
+ * Thread: one at a time. */
 #ifndef SDS_ENGINE_H
 #define SDS_ENGINE_H
 #include <stdbool.h>
@@ -18,19 +20,19 @@ struct engine;
 struct engine_sub;
 struct request;
 
-enum { ENGINE_WINDOW = 32, ENGINE_VERSION_LEN = 32, ENGINE_NONCE_MAX = 40 };
+enum { ENGINE_WINDOW = 32, ENGINE_VERSION_LEN = 32, ENGINE_NONCE_MAX = 40, ENGINE_NACKED_MAX = 8 };
 enum engine_mode { ENGINE_SOTW, ENGINE_DELTA };
 
 struct engine_limits {
 	size_t names;		     /* most subscriptions at once */
 	size_t name_bytes;	     /* most bytes of all their names; 0: ENGINE_NAME_BYTES */
-	int64_t resend_on_repeat_ms; /* SotW, Envoy #47309: a verbatim repeat is answered at most this often; 0: never
-				      */
+	int64_t resend_on_repeat_ms; /* SotW (Envoy #47309): answer verbatim repeats, at most this often; 0: never */
 };
 #define ENGINE_NAME_BYTES ((size_t)4 << 20)
 
-/** What the engine found in a request, told while it reads; each is called at most once per name and request. The
- * callee must not call back into the engine. */
+/** What the engine found in a request, told while it reads; each is called at most once per subscription and request,
+ * and in this order: answers, names dropped, names new. The callee must not call back into the engine but for
+ * engine_sub_*. */
 struct engine_events {
 	void *arg;
 	void (*subscribed)(void *arg, struct engine_sub *s);   /* new: s lives until unsubscribed() returns */
@@ -66,13 +68,17 @@ struct engine_sub *engine_next(struct engine *e);
 /** The secret's current state may have changed for this subscription: it will come up in engine_next(). */
 void engine_mark(struct engine *e, struct engine_sub *s);
 
-/** The answers. offered and removed draw the nonce of the response into ret_nonce (ENGINE_NONCE_MAX bytes). */
-/** Is there anything to send? False when the client holds exactly this version already and did not ask anew, or NACKed
- *  it on this stream: then the subscription is settled, and nothing is to be sent. */
+/* The answers; each takes the subscription out of engine_next(). version: 1 to ENGINE_VERSION_LEN characters. */
+
+/** Is this version to be sent? False when it was the last one sent and the client did not ask anew, or was NACKed: then
+ *  the subscription is settled. After a NACK the subscription comes up once more: where the current version is not
+ *  wanted, the one last ACKed (engine_sub_acked()) is, once: it heals what Envoy keeps of the bad one. */
 bool engine_wants(struct engine *e, struct engine_sub *s, const char *version);
+/** This version is being sent, under the nonce drawn into ret_nonce (ENGINE_NONCE_MAX bytes). Only for what
+ * engine_next() gave. version may be what engine_sub_acked() points to. */
 void engine_offered(struct engine *e, struct engine_sub *s, const char *version, int64_t now_ms, char *ret_nonce);
-/** Nothing exists for this name (unknown or denied alike). True: delta, send removed_resources under this nonce. False:
- * SotW, or said already and not asked anew: silence. */
+/** Nothing exists for this name (unknown or denied alike). True: delta, send removed_resources under the nonce in
+ *  ret_nonce. False: SotW, or said already and not asked anew: silence. */
 bool engine_absent(struct engine *e, struct engine_sub *s, int64_t now_ms, char *ret_nonce);
 /** No answer is known yet, one will come: engine_mark() brings it up again. A half-closed stream waits for it. */
 void engine_pending(struct engine *e, struct engine_sub *s);
@@ -82,18 +88,24 @@ void engine_held(struct engine *e, struct engine_sub *s);
 /** When the engine itself wants to be called (a repeat that came too soon), INT64_MAX: never. Then engine_wake(). */
 int64_t engine_wake_at_ms(const struct engine *e);
 void engine_wake(struct engine *e, int64_t now_ms);
-/** Watchdog: give up waiting for answers to offers made before this; their names come up again under a new nonce.
- * Returns how many there were. */
+/** Watchdog: give up waiting for answers to offers made before this; their names come up again, under new nonces.
+ *  Returns how many there were. */
 size_t engine_reoffer(struct engine *e, int64_t made_before_ms);
 
-/** A subscription. */
-const char *engine_sub_name(
-	const struct engine_sub *s, size_t *ret_len);	    /* NUL-terminated; may hold NUL in impossible names */
-bool engine_sub_is_possible(const struct engine_sub *s);    /* text_is_name(), and not "*" */
-const char *engine_sub_acked(const struct engine_sub *s);   /* version last ACKed on this stream, "" none */
-const char *engine_sub_claimed(const struct engine_sub *s); /* version claimed to be held when it began, "" none */
+/* A subscription; texts are borrowed while it lives and until the next call that changes it. */
+
+/** NUL-terminated, though an impossible name may hold NULs; ret_len may be NULL. */
+const char *engine_sub_name(const struct engine_sub *s, size_t *ret_len);
+/** False: no secret can have this name (text_is_name(), and "*", the protocol's wildcard): it is always absent. */
+bool engine_sub_is_possible(const struct engine_sub *s);
+/** The version that it ACKed last, "" for none or since a removal. */
+const char *engine_sub_acked(const struct engine_sub *s);
+/** The version that the client claimed to hold in the stream's first request, "" for none. Claims decide nothing here.
+ */
+const char *engine_sub_claimed(const struct engine_sub *s);
+/** Among the last ENGINE_NACKED_MAX that it NACKed. */
+bool engine_sub_has_nacked(const struct engine_sub *s, const char *version);
 struct engine *engine_sub_engine(const struct engine_sub *s);
-bool engine_sub_has_nacked(const struct engine_sub *s, const char *version); /* on this stream */
 /** The worker's own word per subscription (its record of what control was told). */
 void *engine_sub_user(const struct engine_sub *s);
 void engine_sub_set_user(struct engine_sub *s, void *user);

@@ -4,10 +4,21 @@
 
 static const struct view wildcard = {"*", 1};
 
+static struct engine_sub *find_offer(struct engine *e, uint64_t number)
+{
+	struct engine_sub *s;
+	DL_FOREACH2(e->unanswered, s, line_next)
+	{
+		if (s->offer == number)
+			return s;
+	}
+	return NULL;
+}
+
 static void take_answer(struct engine *e, const struct request *r, int64_t now_ms)
 {
 	uint64_t number = engine_nonce_number(e, r->nonce);
-	struct engine_sub *s = number ? engine_find_offer(e, number) : NULL;
+	struct engine_sub *s = number ? find_offer(e, number) : NULL;
 	if (s && r->has_error)
 		engine_take_nack(e, s, r);
 	else if (s)

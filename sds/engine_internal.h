@@ -12,8 +12,6 @@
 
 /** Most names that are found by walking the list; beyond, there is a hash table. A stream of Envoy's has one name. */
 #define ENGINE_LIST_MAX 8
-/** NACKed versions remembered per subscription, the latest. */
-#define ENGINE_NACKED_MAX 8
 #define ENGINE_PREFIX_MAX 20
 
 /** The line in which a subscription stands. */
@@ -61,7 +59,7 @@ struct engine {
 	struct engine_sub *ready, *unanswered; /* lines; unanswered in the order of the offers */
 	size_t count, name_bytes, owed, unanswered_count;
 	uint64_t offers;	   /* made so far */
-	uint64_t answered;	   /* number of the offer that was answered last */
+	uint64_t answered;	   /* SotW: highest number that the client has named in a nonce */
 	int64_t repeat_free_at_ms; /* a repeat may be answered from then on */
 	uint32_t requests;
 	char prefix[ENGINE_PREFIX_MAX + 1];
@@ -71,15 +69,21 @@ struct engine {
 struct engine_close engine_sotw_request(struct engine *e, const struct request *r, int64_t now_ms);
 struct engine_close engine_delta_request(struct engine *e, const struct request *r, int64_t now_ms);
 
+/** Out of whatever line it stands in; idle from then on. */
+void engine_leave_line(struct engine *e, struct engine_sub *s);
+/** From idle to ready; not where a half-closed stream has had its answer. */
+void engine_make_ready(struct engine *e, struct engine_sub *s);
+void engine_set_owed(struct engine *e, struct engine_sub *s, bool owed);
+/** "*" is the wildcard of the protocol, and delta's empty first request: no secret has that name. */
+bool engine_sub_is_wildcard(const struct engine_sub *s);
+
 /** The number in a nonce of this stream, 0 when it is none of ours. */
 uint64_t engine_nonce_number(const struct engine *e, struct view nonce);
-/** The subscription whose unanswered offer has this number, or NULL. */
-struct engine_sub *engine_find_offer(struct engine *e, uint64_t number);
 /** The client's answer to the offer that is out: tells the events, and brings the name up again where there is more. */
 void engine_take_ack(struct engine *e, struct engine_sub *s, int64_t now_ms);
 void engine_take_nack(struct engine *e, struct engine_sub *s, const struct request *r);
-/** The client went past this offer without an answer: not awaited any longer, and proof of nothing. */
-void engine_pass_over(struct engine *e, struct engine_sub *s);
+/** The offer that is out is not awaited any longer, and proves nothing. */
+void engine_settle(struct engine *e, struct engine_sub *s);
 
 /** Subscribe to a new name; announced by engine_announce(). False: a limit is reached, and nothing was made. */
 MUST_USE bool engine_add(struct engine *e, struct view name);

@@ -8,23 +8,21 @@
 /* A request answers at most one nonce, yet Envoy merges answers: while a CDS or LDS update is applied it keeps back
  * requests for secrets and then sends one, with the last nonce (grpc_mux_impl.cc, queueDiscoveryRequest). It clears
  * error_detail only when a request was sent, so one without it speaks well of all that came before. One with
- * error_detail does not say which of them was bad: those before are merely passed over. */
-static bool take_answer(struct engine *e, const struct request *r, uint64_t number, int64_t now_ms)
+ * error_detail does not say which of them was bad: those before are merely not awaited any longer. The nonce may be
+ * that of a name dropped since; it is an answer all the same. */
+static void take_answer(struct engine *e, const struct request *r, uint64_t number, int64_t now_ms)
 {
-	struct engine_sub *answered = engine_find_offer(e, number);
-	if (!answered)
-		return false;
-	while (e->unanswered != answered) {
-		if (r->has_error)
-			engine_pass_over(e, e->unanswered);
+	if (number <= e->answered || number > e->offers)
+		return; /* stale, or none of ours */
+	e->answered = number;
+	for (struct engine_sub *s; (s = e->unanswered) && s->offer <= number;) {
+		if (!r->has_error)
+			engine_take_ack(e, s, now_ms);
+		else if (s->offer == number)
+			engine_take_nack(e, s, r);
 		else
-			engine_take_ack(e, e->unanswered, now_ms);
+			engine_settle(e, s);
 	}
-	if (r->has_error)
-		engine_take_nack(e, answered, r);
-	else
-		engine_take_ack(e, answered, now_ms);
-	return true;
 }
 
 /* Names that are left out, then names that are new; in this order, so that a stream at its limit may trade names. */
@@ -93,14 +91,14 @@ struct engine_close engine_sotw_request(struct engine *e, const struct request *
 	/* 0 on a first request: no nonce, and an error_detail there is about an earlier stream. */
 	uint64_t number = engine_nonce_number(e, r->nonce);
 	bool repeats = e->begun && !r->has_error && (r->nonce.len == 0 || (number && number == e->answered));
-	bool answers = number && take_answer(e, r, number, now_ms);
+	take_answer(e, r, number, now_ms);
 	if (!take_names(e, r, &changed))
 		return engine_refuse(e);
 	/* version_info is one for all names of a stream: it tells what is held only where there is one. */
 	if (!e->begun && e->fresh && e->count == 1)
 		engine_claim(e->fresh, r->version_info);
 	engine_announce(e);
-	if (repeats && !answers && !changed)
+	if (repeats && !changed)
 		take_repeat(e, now_ms);
 	return (struct engine_close){0, NULL};
 }

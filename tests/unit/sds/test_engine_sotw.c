@@ -178,6 +178,14 @@ static void test_name_dropped_while_its_offer_is_out(void **state)
 		{"names=a nonce=#1", "+a a=v1#2"}, {"names=a nonce=#1", ""}, {"names=a nonce=#2", "ack(a v1 0)"});
 }
 
+/* The nonce of a dropped name is an answer all the same, and may be the last that the client has. */
+static void test_answer_under_the_nonce_of_a_dropped_name(void **state)
+{
+	(void)state;
+	RUN({"set a v1", ""}, {"set b v1", ""}, {"names=a,b", "+a +b a=v1#1 b=v1#2"}, {"names=a", "-b"},
+		{"names=a nonce=#2", "ack(a v1 0)"}, {"names=a nonce=#1", ""}, {"names=a nonce=#2", "a=v1#3"});
+}
+
 static void test_limits(void **state)
 {
 	(void)state;
@@ -237,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_merged_answers),
 		cmocka_unit_test(test_answer_and_removal_in_one_request),
 		cmocka_unit_test(test_name_dropped_while_its_offer_is_out),
+		cmocka_unit_test(test_answer_under_the_nonce_of_a_dropped_name),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_held_back),
