@@ -214,10 +214,16 @@ static void find_paths(struct config_reader *r, const yaml_node_t *root)
 	if (f)
 		config_yaml_error(&r->yaml, root, "\"admin.path\" is missing: %s", fault_text(f));
 	fault_free(f);
+}
+
+static void check_admin_path(struct config_reader *r, const yaml_node_t *root)
+{
+	const struct config *c = r->config;
+	const yaml_node_t *at = config_yaml_get(&r->yaml, root, "admin", NULL);
 	for (size_t i = 0; c->admin_path && i < c->listen_count; i++)
 		if (c->listen[i].path && strcmp(c->listen[i].path, c->admin_path) == 0)
-			config_yaml_error(&r->yaml, root,
-				"listen[%zu].unix.path and admin.path are both \"%s\"; change one", i, c->admin_path);
+			config_yaml_error(&r->yaml, at ? at : root,
+				"admin.path is \"%s\", and so is listen[%zu].unix.path; change one", c->admin_path, i);
 }
 
 static void read_root(struct config_reader *r)
@@ -226,8 +232,10 @@ static void read_root(struct config_reader *r)
 	bool has_authorities = root->type == YAML_MAPPING_NODE && config_yaml_get(&r->yaml, root, "authorities", NULL);
 	if (!has_authorities)
 		config_add_default_authority(r);
-	if (fields_read(r, &root_set, root, r->config))
+	if (fields_read(r, &root_set, root, r->config)) {
 		find_paths(r, root);
+		check_admin_path(r, root);
+	}
 }
 
 static void skip_byte_order_mark(const char **text, size_t *len)

@@ -23,7 +23,7 @@ enum listen_type { LISTEN_UNIX = 1, LISTEN_TCP, LISTEN_TELEMETRY };
 
 struct listen_config {
 	enum listen_type type;
-	int line; /* in the file; 0: built in */
+	int line, column; /* in the file; 0: built in */
 	/* LISTEN_UNIX */
 	char *path;
 	mode_t mode; /* default 0660 */

@@ -49,7 +49,7 @@ struct fault *config_default(struct config **ret)
 	TRY(config_load_text("the built-in config", text, strlen(text), &c, NULL));
 	free(TAKE(c->source_path));
 	for (size_t i = 0; i < c->listen_count; i++)
-		c->listen[i].line = 0;
+		c->listen[i].line = c->listen[i].column = 0;
 	for (size_t i = 0; i < c->definitions->rule_count; i++)
 		c->definitions->rules[i].line = 0;
 	*ret = c;

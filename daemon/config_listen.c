@@ -321,14 +321,20 @@ static void read_listener(struct config_reader *r, yaml_node_t *n, size_t index,
 		return; /* said once, by config_read_listen() */
 	size_t keys =
 		n->type == YAML_MAPPING_NODE ? (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start) : 0;
-	if (keys != 1) {
+	if (n->type != YAML_MAPPING_NODE) {
 		config_refuse(r, n, "a mapping with one key: unix, tcp or telemetry");
+		return;
+	}
+	if (keys != 1) {
+		config_yaml_error(
+			&r->yaml, n, "%s has %zu keys; it takes one: unix, tcp or telemetry", config_path(r), keys);
 		return;
 	}
 	c->listen = mem_realloc(c->listen, (c->listen_count + 1) * sizeof(*c->listen));
 	struct listen_config *l = &c->listen[c->listen_count++];
 	memset(l, 0, sizeof *l);
 	l->line = (int)n->start_mark.line + 1;
+	l->column = (int)n->start_mark.column + 1;
 	(void)fields_read(r, &listener_set, n, l);
 	if (is_taken(c, l))
 		config_yaml_error(&r->yaml, n, "%s listens at \"%s\", and so does one before it; remove one",

@@ -9,7 +9,8 @@ enum { SUGGEST_MAX = 12 };
 
 void config_suggest(const char *word, const char *const *valid, size_t count, struct buf *ret)
 {
-	const char *nearest = text_nearest(word, valid, count);
+	/* Any word is near to one of two letters. */
+	const char *nearest = strlen(word) > 2 ? text_nearest(word, valid, count) : NULL;
 	if (nearest)
 		buf_printf(ret, "; did you mean \"%s\"?", nearest);
 	buf_add_text(ret, nearest ? " There are: " : "; there are: ");

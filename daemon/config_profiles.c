@@ -114,9 +114,7 @@ static void read_san(struct config_reader *r, yaml_node_t *item, size_t index, v
 	}
 	struct fault *f = template_parse(config_yaml_text(item), s->type, &t);
 	if (f) {
-		char what[128];
-		config_yaml_error(&r->yaml, item, "%s is %s: %s", config_path(r),
-			config_yaml_describe(item, what, sizeof what), fault_text(f));
+		config_yaml_error(&r->yaml, item, "%s: %s", config_path(r), fault_text(f));
 		fault_free(f);
 		t = stand_in(s->type);
 	}

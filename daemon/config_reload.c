@@ -45,8 +45,9 @@ static void compare_field(const struct comparison *c, const char *path, const st
 	AUTO(mem_freep) char *old = value_at(f, c->old);
 	AUTO(mem_freep) char *next = value_at(f, c->next);
 	if (strcmp(old, next) != 0)
-		config_errors_add(c->errors, 0, 0, "%s%s%s is %s while the server runs, not %s; restart it for that",
-			path, *path ? "." : "", f->key, old, next);
+		config_errors_add(c->errors, 0, 0,
+			"%s%s%s cannot change from %s to %s while the server runs; restart it", path, *path ? "." : "",
+			f->key, old, next);
 }
 
 static void compare_set(const struct comparison *c, const struct field_set *set)
@@ -83,16 +84,14 @@ static void compare_listeners(const struct config *old, const struct config *nex
 		[LISTEN_UNIX] = "unix", [LISTEN_TCP] = "tcp", [LISTEN_TELEMETRY] = "telemetry"};
 	if (old->listen_count != next->listen_count)
 		config_errors_add(e, 0, 0,
-			"listen has %zu listeners while the server runs, not %zu; restart it for that",
+			"listen cannot change from %zu to %zu listeners while the server runs; restart it",
 			old->listen_count, next->listen_count);
 	for (size_t i = 0; i < old->listen_count && i < next->listen_count; i++) {
 		const struct listen_config *was = &old->listen[i];
 		if (!same_listener(was, &next->listen[i]))
-			config_errors_add(e, (size_t)next->listen[i].line, 1,
-				"listen[%zu] is another one while the server runs: %s \"%s\" with its former options; "
-				"restart it "
-				"for that",
-				i, types[was->type], was->path ? was->path : was->address);
+			config_errors_add(e, (size_t)next->listen[i].line, (size_t)next->listen[i].column,
+				"listen[%zu] (%s \"%s\") cannot change while the server runs; restart it", i,
+				types[was->type], was->path ? was->path : was->address);
 	}
 }
 
