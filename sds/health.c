@@ -16,7 +16,8 @@ const char *const health_services[HEALTH_SERVICE_COUNT] = {"", "envoy.service.se
 
 struct health {
 	char *service; /* NULL until asked */
-	bool watch, told_serving, told;
+	bool watch;
+	enum health_status told; /* by a Watch; UNKNOWN: nothing yet */
 };
 
 static bool is_known(const char *service)
@@ -95,12 +96,14 @@ static void on_half_close(struct call *c)
 static void on_pump(struct call *c)
 {
 	struct health *h = c->user;
-	if (!h->watch || !h->service || (h->told && h->told_serving == c->worker->serving))
+	if (!h->watch || !h->service)
+		return;
+	enum health_status now = status_of(c, h->service);
+	if (now == h->told)
 		return;
 	struct buf b = BUF_INIT;
-	h->told = true;
-	h->told_serving = c->worker->serving;
-	health_encode_status(status_of(c, h->service), &b);
+	h->told = now;
+	health_encode_status(now, &b);
 	send_buf(c, &b);
 }
 

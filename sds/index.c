@@ -84,6 +84,7 @@ static void slot_free(struct worker *w, struct slot *s)
 	leave_idle(w, s);
 	HASH_DEL(w->slots, s);
 	version_unref(s->version);
+	version_unref(s->previous);
 	free(s->key);
 	free(s);
 }
@@ -157,7 +158,8 @@ void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t 
 	s->seq = seq;
 	if (s->version)
 		remember_past(s);
-	version_unref(s->version);
+	version_unref(s->previous);
+	s->previous = s->version;
 	s->version = v;
 	leave_idle(w, s);
 	slot_mark(s);
@@ -176,8 +178,8 @@ void slot_empty(struct worker *w, struct slot *s, uint64_t seq)
 	struct interest *i;
 	if (seq >= s->seq) {
 		s->seq = seq;
-		version_unref(s->version);
-		s->version = NULL;
+		version_unrefp(&s->version);
+		version_unrefp(&s->previous);
 		DL_FOREACH2(s->interests, i, slot_next)
 		know_absence(w, i);
 		slot_mark(s);

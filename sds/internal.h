@@ -132,7 +132,8 @@ struct slot {
 	struct slot *prev, *next; /* worker.idle: absences that nobody waits for, oldest first */
 	unsigned char *key;	  /* 'e' and entry bytes, or 'a', identity key, 0x1f, name */
 	size_t key_len;
-	struct version *version; /* entry: current, or NULL */
+	struct version *version;  /* entry: current, or NULL */
+	struct version *previous; /* entry: the one before; what a NACK falls back to */
 	struct past {
 		char id[ENGINE_VERSION_LEN + 1];
 		int64_t not_after_ms;

@@ -3,6 +3,7 @@
 #include <grpc/slice.h>
 #include <string.h>
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -10,6 +11,9 @@
 
 /* A stream that was opened and says nothing holds a place that others may want. */
 #define FIRST_REQUEST_MS (INT64_C(60) * 1000)
+
+/* An offer that the client never answers must not hold a place in the window for ever: after this it is made anew. */
+#define ANSWER_PATIENCE_MS (INT64_C(5) * 60 * 1000)
 
 /* Envoy #47309: over ADS a second user of a name repeats the last request word by word and waits. */
 #define REPEAT_MS (INT64_C(1) * 1000)
@@ -88,12 +92,21 @@ static struct fault *take_node(struct stream *s, const struct request *r)
 	return NULL;
 }
 
-/* One timer serves the engine's own wish and the stream's end. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t patience_ends_ms(const struct stream *s)
+{
+	int64_t oldest = engine_oldest_offer_ms(s->engine);
+	return oldest == INT64_MAX ? INT64_MAX : oldest + ANSWER_PATIENCE_MS;
+}
+
+/* One timer serves the engine's own wishes and the stream's end. */
 static void arm_timer(struct stream *s)
 {
-	int64_t at = engine_wake_at_ms(s->engine);
-	if (s->end_at_ms < at)
-		at = s->end_at_ms;
+	int64_t at = earlier(s->end_at_ms, earlier(engine_wake_at_ms(s->engine), patience_ends_ms(s)));
 	int64_t now = s->call->worker->now_ms;
 	if (s->node || s->call->half_closed)
 		call_set_timer(s->call, at == INT64_MAX ? -1 : at > now ? at - now : 0);
@@ -174,20 +187,37 @@ static void send_removed(struct stream *s, struct engine_sub *sub, const char *n
 	call_send(s->call, &slice, 1);
 }
 
+/* A NACKed version is not offered again here. The one before it, which this client ACKed, is offered once more while it
+ * is valid: that heals what Envoy keeps of the bad one. */
+static struct version *version_for(
+	struct stream *s, const struct engine_sub *sub, const struct interest *i, struct version *v)
+{
+	struct version *before = i->slot->previous;
+	int64_t now = clock_wall_ms(s->call->worker->server->o.clock);
+	if (engine_sub_has_nacked(sub, version_id(v)) && before && version_not_after_ms(before) > now &&
+		strcmp(version_id(before), engine_sub_acked(sub)) == 0)
+		return before;
+	return v;
+}
+
+static void offer(struct stream *s, struct engine_sub *sub, struct version *v)
+{
+	const struct interest *i = engine_sub_user(sub);
+	v = version_for(s, sub, i, v);
+	if (quarantine_holds(s->call->worker, i, version_id(v)))
+		engine_held(s->engine, sub);
+	else if (engine_wants(s->engine, sub, version_id(v)))
+		send_version(s, sub, v);
+}
+
 static void answer(struct stream *s, struct engine_sub *sub)
 {
 	struct interest *i = engine_sub_user(sub);
 	struct version *v = NULL;
 	char nonce[ENGINE_NONCE_MAX];
-	enum answer a = i ? interest_answer(i, &v) : ANSWER_ABSENT;
-	if (a == ANSWER_VERSION && quarantine_holds(s->call->worker, i, version_id(v))) {
-		engine_held(s->engine, sub);
-		return;
-	}
-	switch (a) {
+	switch (i ? interest_answer(i, &v) : ANSWER_ABSENT) {
 	case ANSWER_VERSION:
-		if (engine_wants(s->engine, sub, version_id(v)))
-			send_version(s, sub, v);
+		offer(s, sub, v);
 		break;
 	case ANSWER_ABSENT:
 		if (engine_absent(s->engine, sub, s->call->worker->now_ms, nonce))
@@ -228,6 +258,9 @@ static void on_timeout(struct call *c)
 		call_end(c, GRPC_STATUS_DEADLINE_EXCEEDED, "no request came within 60 s");
 	} else if (c->worker->now_ms < s->end_at_ms) {
 		engine_wake(s->engine, c->worker->now_ms);
+		if (engine_reoffer(s->engine, c->worker->now_ms - ANSWER_PATIENCE_MS + 1))
+			log_event(
+				LOG_DEBUG, "stream.unanswered", LS("node", s->node->id), LI("stream", (int64_t)c->id));
 		call_mark(c);
 	} else if (c->half_closed) {
 		call_end(c, GRPC_STATUS_OK, "");
