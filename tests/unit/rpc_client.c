@@ -31,23 +31,38 @@ struct rpc_stream {
 	struct message *received, *to_send;
 };
 
-struct rpc_client *rpc_client_open(const char *target)
+static grpc_arg int_arg(const char *key, int value)
+{
+	grpc_arg a = {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key};
+	a.value.integer = value;
+	return a;
+}
+
+static struct rpc_client *open_with(const char *target, grpc_channel_credentials *credentials)
 {
 	struct rpc_client *c = mem_new(struct rpc_client);
-	grpc_init();
 	c->queue = rpc_queue_new();
-	grpc_arg list[2];
-	memset(list, 0, sizeof list);
-	list[0].type = list[1].type = GRPC_ARG_INTEGER;
-	list[0].key = (char *)(uintptr_t)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL;
-	list[1].key = (char *)(uintptr_t)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH;
-	list[0].value.integer = 1;
-	list[1].value.integer = -1;
-	const grpc_channel_args args = {2, list};
-	grpc_channel_credentials *plain = grpc_insecure_credentials_create();
-	c->channel = grpc_channel_create(target, plain, &args);
-	grpc_channel_credentials_release(plain);
+	grpc_arg name = {.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG};
+	name.value.string = (char *)(uintptr_t) "localhost";
+	grpc_arg list[] = {
+		int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1), name};
+	const grpc_channel_args args = {ARRAY_LEN(list), list};
+	c->channel = grpc_channel_create(target, credentials, &args);
+	grpc_channel_credentials_release(credentials);
 	return c;
+}
+
+struct rpc_client *rpc_client_open(const char *target)
+{
+	grpc_init();
+	return open_with(target, grpc_insecure_credentials_create());
+}
+
+struct rpc_client *rpc_client_open_tls(const char *target, const struct rpc_client_tls *tls)
+{
+	grpc_ssl_pem_key_cert_pair pair = {tls->key, tls->chain};
+	grpc_init();
+	return open_with(target, grpc_ssl_credentials_create(tls->roots, tls->chain ? &pair : NULL, NULL, NULL));
 }
 
 void rpc_client_turn(struct rpc_client *c, int wait_ms)
@@ -240,6 +255,17 @@ int rpc_stream_status(const struct rpc_stream *s)
 const char *rpc_stream_status_text(const struct rpc_stream *s)
 {
 	return s->text;
+}
+
+char *rpc_stream_server_pem(const struct rpc_stream *s)
+{
+	grpc_auth_context *ctx = grpc_call_auth_context(s->call);
+	grpc_auth_property_iterator it =
+		grpc_auth_context_find_properties_by_name(ctx, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+	const grpc_auth_property *p = grpc_auth_property_iterator_next(&it);
+	char *pem = p ? mem_strndup(p->value, p->value_length) : NULL;
+	grpc_auth_context_release(ctx);
+	return pem;
 }
 
 static void free_messages(struct message *list)

@@ -10,6 +10,11 @@ struct rpc_stream;
 
 /** target: "unix:/path". Every client has a connection of its own. */
 struct rpc_client *rpc_client_open(const char *target);
+struct rpc_client_tls {
+	const char *roots, *chain, *key; /* PEM; chain NULL: no certificate of our own */
+};
+/** "127.0.0.1:1234" with TLS; the server must be "localhost". */
+struct rpc_client *rpc_client_open_tls(const char *target, const struct rpc_client_tls *tls);
 /** Take what is there; waits at most wait_ms for the first. */
 void rpc_client_turn(struct rpc_client *c, int wait_ms);
 /** Streams must be freed before. */
@@ -28,6 +33,8 @@ bool rpc_stream_take(struct rpc_stream *s, struct buf *ret);
 bool rpc_stream_ended(const struct rpc_stream *s);
 int rpc_stream_status(const struct rpc_stream *s); /* once ended */
 const char *rpc_stream_status_text(const struct rpc_stream *s);
+/** The server's certificate as PEM, once something was received; the caller owns it. */
+char *rpc_stream_server_pem(const struct rpc_stream *s);
 /** Cancels what is not over and waits for its end. */
 void rpc_stream_free(struct rpc_stream *s);
 #endif

@@ -33,19 +33,27 @@ struct rig_secret {
 
 /* --- policy --- */
 
-static struct policy *make_policy(struct rig *r, const char *const *may)
+static void allow(struct rule_def *rule, const char *const *may)
 {
-	struct definitions *d = mem_new(struct definitions);
 	size_t n = 0;
 	while (may[n])
 		n++;
-	d->rules = mem_array(struct rule_def, 1);
-	d->rule_count = 1;
+	rule->may = mem_array(char *, n);
+	for (; rule->may_count < n; rule->may_count++)
+		rule->may[rule->may_count] = mem_strdup(may[rule->may_count]);
+}
+
+static struct policy *make_policy(struct rig *r, const char *const *may)
+{
+	struct definitions *d = mem_new(struct definitions);
+	d->rules = mem_array(struct rule_def, 2);
+	d->rule_count = 2;
 	d->rules[0].who = WHO_UID;
 	d->rules[0].uid = getuid();
-	d->rules[0].may = mem_array(char *, n);
-	for (; d->rules[0].may_count < n; d->rules[0].may_count++)
-		d->rules[0].may[d->rules[0].may_count] = mem_strdup(may[d->rules[0].may_count]);
+	d->rules[1].who = WHO_URI;
+	d->rules[1].uri = mem_strdup("spiffe://rig/**");
+	for (size_t i = 0; i < d->rule_count; i++)
+		allow(&d->rules[i], may);
 	struct policy *p = policy_new(d, ++r->policy_generation);
 	definitions_free(d);
 	return p;
@@ -239,7 +247,7 @@ static void on_tick(void *arg)
 	(void)arg;
 }
 
-struct rig *rig_new(unsigned workers, const char *const *may)
+struct rig *rig_make(unsigned workers, const char *const *may)
 {
 	struct rig *r = mem_new(struct rig);
 	memcpy(r->folder, "/tmp/leafcast-XXXXXX", sizeof "/tmp/leafcast-XXXXXX");
@@ -267,7 +275,18 @@ struct rig *rig_new(unsigned workers, const char *const *may)
 	assert_null(sds_server_new(&o, &r->server));
 	r->out = sds_server_outlet(r->server);
 	listen_there(r);
+	return r;
+}
+
+void rig_start(struct rig *r)
+{
 	sds_server_start(r->server);
+}
+
+struct rig *rig_new(unsigned workers, const char *const *may)
+{
+	struct rig *r = rig_make(workers, may);
+	rig_start(r);
 	return r;
 }
 

@@ -53,8 +53,11 @@ struct rig {
 	bool drained;
 };
 
-/** may: patterns that our own uid may have; NULL ends them. Serving when this returns. */
+/** may: patterns that our own uid, and spiffe://rig/..., may have; NULL ends them. Serving when this returns. */
 struct rig *rig_new(unsigned workers, const char *const *may);
+/** The same in two steps. */
+struct rig *rig_make(unsigned workers, const char *const *may);
+void rig_start(struct rig *r);
 /** Drains without grace (unless drained already), and checks that nothing is left. */
 void rig_free(struct rig *r);
 /** One turn of control and, if given, of a client. */

@@ -332,7 +332,8 @@ static void test_drains_4(void **state)
 static void test_never_started(void **state)
 {
 	(void)state;
-	struct rig *r = rig_new(2, everything);
+	struct rig *r = rig_make(2, everything);
+	rig_publish(r, "roots", NULL);
 	rig_free(r);
 }
 
