@@ -101,7 +101,7 @@ static size_t whole_pages(size_t bytes)
 	return (bytes + 4095) & ~(size_t)4095;
 }
 
-struct fault *secret_new(const void *bytes, size_t len, struct secret **ret)
+static struct fault *new_empty(size_t len, struct secret **ret)
 {
 	if (len == 0 || len > SECRET_MAX_LEN)
 		return fault_new(FAULT_INVALID, "a secret of %zu bytes; 1 to %zu are accepted", len, SECRET_MAX_LEN);
@@ -114,10 +114,27 @@ struct fault *secret_new(const void *bytes, size_t len, struct secret **ret)
 		return fault_set_retryable(fault_new(FAULT_EXHAUSTED, "no memory for a secret of %zu bytes", len), -1);
 	s->len = len;
 	s->block_bytes = block_bytes;
-	memcpy(s->bytes, bytes, len);
 	s->bytes[len] = 0;
 	atomic_fetch_add(&arena.used_bytes, block_bytes);
 	*ret = s;
+	return NULL;
+}
+
+struct fault *secret_new(const void *bytes, size_t len, struct secret **ret)
+{
+	struct secret *s;
+	TRY(new_empty(len, &s));
+	memcpy(s->bytes, bytes, len);
+	*ret = s;
+	return NULL;
+}
+
+struct fault *secret_new_filled(size_t len, secret_fill_fn *fill, void *arg, struct secret **ret)
+{
+	AUTO(secret_freep) struct secret *s = NULL;
+	TRY(new_empty(len, &s));
+	TRY(fill(arg, s->bytes, len));
+	*ret = TAKE(s);
 	return NULL;
 }
 

@@ -15,6 +15,10 @@ struct secret;
  *  On success the caller owns *ret: secret_free(). On a fault it is untouched.
  *  Faults: INVALID (len is 0 or above SECRET_MAX_LEN); EXHAUSTED, retryable. */
 MUST_USE struct fault *secret_new(const void *bytes, size_t len, struct secret **ret);
+/** As secret_new(), but fill writes all len bytes straight into the secret's memory, so no copy is left elsewhere. A
+ * fault of fill is passed on; what it wrote is wiped. */
+typedef struct fault *secret_fill_fn(void *arg, unsigned char *bytes, size_t len);
+MUST_USE struct fault *secret_new_filled(size_t len, secret_fill_fn *fill, void *arg, struct secret **ret);
 /** Borrowed until secret_free(). NUL-terminated beyond *ret_len, for text such as PEM. ret_len may be NULL. */
 const unsigned char *secret_bytes(const struct secret *s, size_t *ret_len);
 /** Time depends on the lengths alone. */

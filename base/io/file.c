@@ -15,7 +15,7 @@ static void close_fdp(int *fd)
 	*fd = -1;
 }
 
-struct fault *file_read(const char *path, size_t max, struct buf *ret)
+static struct fault *open_regular(const char *path, size_t max, int *ret_fd, struct stat *ret_st)
 {
 	AUTO(close_fdp) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
@@ -28,6 +28,14 @@ struct fault *file_read(const char *path, size_t max, struct buf *ret)
 	if ((size_t)st.st_size > max)
 		return fault_new(
 			FAULT_INVALID, "%s has %lld bytes; at most %zu are accepted", path, (long long)st.st_size, max);
+	*ret_st = st;
+	*ret_fd = fd;
+	fd = -1;
+	return NULL;
+}
+
+static struct fault *read_all(int fd, const char *path, size_t max, struct buf *ret)
+{
 	size_t start = ret->len;
 	for (;;) {
 		unsigned char *at = buf_extend(ret, 4096);
@@ -45,6 +53,28 @@ struct fault *file_read(const char *path, size_t max, struct buf *ret)
 			return fault_new(FAULT_INVALID, "%s is longer than %zu bytes", path, max);
 		}
 	}
+}
+
+struct fault *file_read(const char *path, size_t max, struct buf *ret)
+{
+	AUTO(close_fdp) int fd = -1;
+	struct stat st;
+	TRY(open_regular(path, max, &fd, &st));
+	return read_all(fd, path, max, ret);
+}
+
+struct fault *file_read_private(const char *path, size_t max, mode_t forbidden, struct buf *ret)
+{
+	AUTO(close_fdp) int fd = -1;
+	struct stat st;
+	TRY(open_regular(path, max, &fd, &st));
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return fault_new(FAULT_INVALID, "%s belongs to uid %u; it must be root's or uid %u's", path,
+			(unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_mode & forbidden)
+		return fault_new(FAULT_INVALID, "%s is open to others (mode %04o); chmod 0600 %s", path,
+			(unsigned)(st.st_mode & 07777), path);
+	return read_all(fd, path, max, ret);
 }
 
 static struct fault *write_all(int fd, const char *path, const unsigned char *bytes, size_t len)

@@ -10,6 +10,9 @@ struct fault;
 /** Read a whole regular file of at most max bytes, appended to *ret (wiped buffers stay wiped).
  *  Faults: NOT_FOUND, DENIED, INVALID (not a regular file, too large). */
 MUST_USE struct fault *file_read(const char *path, size_t max, struct buf *ret);
+/** As file_read(), for a file that holds a key: INVALID unless it belongs to root or our own uid and its mode has none
+ * of the bits of forbidden (0077: nobody else may even read it). The file that was judged is the one that is read. */
+MUST_USE struct fault *file_read_private(const char *path, size_t max, mode_t forbidden, struct buf *ret);
 /** Replace path by these bytes: temporary file beside it with this mode, fsync, rename, fsync of the folder. */
 MUST_USE struct fault *file_write(const char *path, mode_t mode, const void *bytes, size_t len);
 /** As file_write(), but CONFLICT when path exists. */
