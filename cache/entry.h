@@ -1,5 +1,6 @@
-/* cache/entry.h - what a name means for one caller: the name plus exactly those proven attributes that its template uses.
- * Index, wanted, publish, store, rotation, quarantine and status work on entries. Immutable, shared. Thread: any. */
+/* cache/entry.h - what a name means for one caller: the name plus exactly those proven attributes that its template
+ * uses. Index, wanted, publish, store, rotation, quarantine and status work on entries. Immutable, shared. Thread: any.
+ */
 #ifndef CACHE_ENTRY_H
 #define CACHE_ENTRY_H
 #include <stdbool.h>
@@ -7,8 +8,8 @@
 
 struct entry_key;
 
-/** attributes: "uid=1000" texts in the template's order, each without NUL; count 0 for a name that is the same for all. The
- *  caller owns the result. */
+/** attributes: "uid=1000" texts in the template's order, each without NUL; count 0 for a name that is the same for all.
+ * The caller owns the result. */
 struct entry_key *entry_key_new(const char *name, const char *const *attributes, size_t count);
 /** From the bytes of entry_key_bytes() (the store keeps them); NULL when they are none. */
 struct entry_key *entry_key_from_bytes(const void *bytes, size_t len);

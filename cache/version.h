@@ -1,7 +1,7 @@
-/* cache/version.h - one immutable content of an entry: a leaf chain with its key, or a bundle, with a body per form encoded
- * once. Named by a hash of its content: the same after a restart and on a replica. Shared between threads by reference.
- * The last reference may fall on any thread (gRPC drops slices where it likes): the version is then handed to the reaper,
- * which wipes it on the control loop. */
+/* cache/version.h - one immutable content of an entry: a leaf chain with its key, or a bundle, with a body per form
+ * encoded once. Named by a hash of its content: the same after a restart and on a replica. Shared between threads by
+ * reference. The last reference may fall on any thread (gRPC drops slices where it likes): the version is then handed
+ * to the reaper, which wipes it on the control loop. */
 #ifndef CACHE_VERSION_H
 #define CACHE_VERSION_H
 #include <stddef.h>
@@ -20,8 +20,8 @@ const char *secret_kind_name(enum secret_kind k); /* "tls_certificate", "validat
 enum body_form { BODY_PLAIN, BODY_FORMS };
 
 struct version_origin {
-	const char *authority;  /* NULL: brought by an operator */
-	const char *profile;    /* NULL likewise, and for bundles */
+	const char *authority;	/* NULL: brought by an operator */
+	const char *profile;	/* NULL likewise, and for bundles */
 	int64_t received_at_ms; /* wall: when we got it */
 };
 
@@ -34,17 +34,18 @@ MUST_USE struct fault *version_new_bundle(
 struct version *version_ref(struct version *v);
 void version_unref(struct version *v); /* any thread; NULL is fine */
 void version_unrefp(struct version **v);
-/** Where versions go whose last reference fell; NULL: they are wiped on the spot. Set before threads start, and set to NULL
- *  after they ended. reaper(arg, v) must in the end call version_wipe(v). */
+/** Where versions go whose last reference fell; NULL: they are wiped on the spot. Set before threads start, and set to
+ * NULL after they ended. reaper(arg, v) must in the end call version_wipe(v). */
 void version_set_reaper(void (*reaper)(void *arg, struct version *v), void *arg);
 void version_wipe(struct version *v);
 
-/** 32 lower-case hex digits: SHA-256 over kind, name and canonical DER (chain and the key's public part, or the sorted anchors), cut. */
+/** 32 lower-case hex digits: SHA-256 over kind, name and canonical DER (chain and the key's public part, or the sorted
+ * anchors), cut. */
 const char *version_id(const struct version *v);
 enum secret_kind version_kind(const struct version *v);
 const struct entry_key *version_entry(const struct version *v);
 const char *version_authority(const struct version *v); /* or NULL */
-const char *version_profile(const struct version *v);   /* or NULL */
+const char *version_profile(const struct version *v);	/* or NULL */
 int64_t version_received_at_ms(const struct version *v);
 /** Of the leaf; of a bundle: the earliest notAfter and the latest notBefore of its anchors. Wall, ms. */
 int64_t version_not_before_ms(const struct version *v);
@@ -52,8 +53,8 @@ int64_t version_not_after_ms(const struct version *v);
 /** design.md, life: not_after - max(not_before, received_at), in ms. */
 int64_t version_life_ms(const struct version *v);
 struct credential *version_credential(const struct version *v); /* borrowed; NULL for a bundle */
-struct anchors *version_anchors(const struct version *v);       /* borrowed; NULL for a certificate */
-/** The bytes of the Secret message's oneof field, tag and length included: what follows Secret.name on the wire. Borrowed
- *  while a reference is held. */
+struct anchors *version_anchors(const struct version *v);	/* borrowed; NULL for a certificate */
+/** The bytes of the Secret message's oneof field, tag and length included: what follows Secret.name on the wire.
+ * Borrowed while a reference is held. */
 const unsigned char *version_body(struct version *v, enum body_form form, size_t *ret_len);
 #endif

@@ -1,0 +1,282 @@
+/* cache/store_apply.c - writing: a batch of transactions as one transaction of the database. A fault of one
+ * transaction's own (its bytes, its keys) takes back that one; a fault of the disk fails the whole batch, retryably.
+ * Thread: store. */
+#include "cache/store_db.h"
+#include <string.h>
+#include <sys/stat.h>
+#include "base/anchors.h"
+#include "base/buf.h"
+#include "base/credential.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/secret.h"
+#include "cache/canonical.h"
+#include "cache/entry.h"
+#include "cache/seal.h"
+#include "cache/store_folder.h"
+#include "cache/store_sql.h"
+#include "cache/store_tx.h"
+#include "cache/version.h"
+
+void store_version_identity(const struct store_version_row *r, struct buf *ret)
+{
+	canonical_add_text(ret, "leafcast version record 1");
+	canonical_add(ret, r->entry, r->entry_len);
+	canonical_add_text(ret, r->id);
+	canonical_add_int(ret, r->kind);
+	canonical_add_text(ret, r->authority);
+	canonical_add_text(ret, r->profile);
+	canonical_add_int(ret, r->received_at_ms);
+	canonical_add(ret, r->public, r->public_len);
+}
+
+void store_blob_identity(const char *name, struct buf *ret)
+{
+	canonical_add_text(ret, "leafcast blob record 1");
+	canonical_add_text(ret, name);
+}
+
+/* A bundle has nothing to hide, but its record must be as hard to forge: what is sealed is its id. */
+static struct fault *seal_version(
+	struct store_db *db, struct version *v, const struct store_version_row *row, struct buf *ret)
+{
+	AUTO(secret_freep) struct secret *key = NULL;
+	struct buf identity = BUF_INIT;
+	size_t len;
+	if (row->kind == SECRET_TLS_CERTIFICATE)
+		TRY(credential_key_pem(version_credential(v), &key));
+	else
+		TRY(secret_new(row->id, strlen(row->id), &key));
+	const unsigned char *bytes = secret_bytes(key, &len);
+	store_version_identity(row, &identity);
+	struct fault *f = seal_encrypt(db->seal, identity.data, identity.len, bytes, len, ret);
+	buf_free(&identity);
+	return f;
+}
+
+static struct fault *insert_version(
+	struct store_db *db, const struct store_version_row *r, const struct buf *sealed, int64_t put_at_ms)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_PUT_VERSION];
+	TRY(store_sql_bind_bytes(st, 1, r->entry, r->entry_len));
+	TRY(store_sql_bind_text(st, 2, r->id));
+	TRY(store_sql_bind_int(st, 3, r->kind));
+	TRY(store_sql_bind_text(st, 4, r->authority));
+	TRY(store_sql_bind_text(st, 5, r->profile));
+	TRY(store_sql_bind_int(st, 6, r->received_at_ms));
+	TRY(store_sql_bind_int(st, 7, put_at_ms));
+	TRY(store_sql_bind_bytes(st, 8, r->public, r->public_len));
+	TRY(store_sql_bind_int(st, 9, db->seal_id));
+	TRY(store_sql_bind_bytes(st, 10, sealed->data, sealed->len));
+	return store_sql_finish(st);
+}
+
+static struct fault *put_version(struct store_db *db, struct version *v, int64_t put_at_ms)
+{
+	struct buf public = BUF_INIT, sealed = BUF_INIT;
+	if (version_kind(v) == SECRET_TLS_CERTIFICATE)
+		credential_chain_pem(version_credential(v), &public);
+	else
+		anchors_pem(version_anchors(v), &public);
+	struct store_version_row row = {
+		.id = version_id(v),
+		.kind = version_kind(v),
+		.authority = version_authority(v),
+		.profile = version_profile(v),
+		.received_at_ms = version_received_at_ms(v),
+		.public = public.data,
+		.public_len = public.len,
+	};
+	row.entry = entry_key_bytes(version_entry(v), &row.entry_len);
+	struct fault *f = seal_version(db, v, &row, &sealed);
+	if (!f)
+		f = insert_version(db, &row, &sealed, put_at_ms);
+	store_sql_reset(db->statements[STATEMENT_PUT_VERSION]); /* it borrows the buffers */
+	buf_free(&public);
+	buf_free(&sealed);
+	return f;
+}
+
+static struct fault *drop(struct store_db *db, enum store_statement which, const struct store_op *op)
+{
+	sqlite3_stmt *st = db->statements[which];
+	size_t len;
+	const void *bytes = entry_key_bytes(op->entry, &len);
+	db->scrub_due = true;
+	TRY(store_sql_bind_bytes(st, 1, bytes, len));
+	if (which == STATEMENT_DROP_VERSION)
+		TRY(store_sql_bind_text(st, 2, op->text));
+	return store_sql_finish(st);
+}
+
+static struct fault *insert_blob(struct store_db *db, const char *name, const struct buf *sealed)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_PUT_BLOB];
+	TRY(store_sql_bind_text(st, 1, name));
+	TRY(store_sql_bind_int(st, 2, db->seal_id));
+	TRY(store_sql_bind_bytes(st, 3, sealed->data, sealed->len));
+	return store_sql_finish(st);
+}
+
+static struct fault *put_blob(struct store_db *db, const struct store_op *op)
+{
+	struct buf identity = BUF_INIT, sealed = BUF_INIT;
+	size_t len;
+	const unsigned char *bytes = secret_bytes(op->bytes, &len);
+	db->scrub_due = true; /* the bytes that it replaces */
+	store_blob_identity(op->text, &identity);
+	struct fault *f = seal_encrypt(db->seal, identity.data, identity.len, bytes, len, &sealed);
+	if (!f)
+		f = insert_blob(db, op->text, &sealed);
+	store_sql_reset(db->statements[STATEMENT_PUT_BLOB]);
+	buf_free(&identity);
+	buf_free(&sealed);
+	return f;
+}
+
+static struct fault *put_fact(struct store_db *db, const struct store_op *op)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_PUT_FACT];
+	TRY(store_sql_bind_text(st, 1, op->text));
+	TRY(store_sql_bind_int(st, 2, op->number));
+	return store_sql_finish(st);
+}
+
+static struct fault *add_audit(struct store_db *db, const struct store_op *op)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_AUDIT], *trim = db->statements[STATEMENT_TRIM_AUDIT];
+	TRY(store_sql_bind_int(st, 1, op->number));
+	TRY(store_sql_bind_text(st, 2, op->text));
+	TRY(store_sql_bind_text(st, 3, op->detail));
+	TRY(store_sql_finish(st));
+	TRY(store_sql_bind_int(trim, 1, STORE_AUDIT_MAX));
+	return store_sql_finish(trim);
+}
+
+static struct fault *complete(struct store_db *db, int64_t now_ms)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_COMPLETE];
+	TRY(store_sql_bind_int(st, 1, now_ms));
+	return store_sql_finish(st);
+}
+
+static struct fault *apply_op(struct store_db *db, const struct store_tx *tx, const struct store_op *op)
+{
+	switch (op->type) {
+	case STORE_PUT_VERSION:
+		return put_version(db, op->version, tx->put_at_ms);
+	case STORE_DROP_VERSION:
+		return drop(db, STATEMENT_DROP_VERSION, op);
+	case STORE_DROP_ENTRY:
+		return drop(db, STATEMENT_DROP_ENTRY, op);
+	case STORE_PUT_BLOB:
+		return put_blob(db, op);
+	case STORE_PUT_FACT:
+		return put_fact(db, op);
+	case STORE_AUDIT:
+		return add_audit(db, op);
+	case STORE_COMPLETE_FIRST_START:
+		return complete(db, tx->put_at_ms);
+	}
+	return fault_new(FAULT_INTERNAL, "store operation %d", (int)op->type);
+}
+
+static struct fault *run(struct store_db *db, enum store_statement which)
+{
+	return store_sql_finish(db->statements[which]);
+}
+
+/* The fault of the disk, which fails the batch; a fault of tx's own stays in tx, and nothing of tx is left. */
+static struct fault *apply_tx(struct store_db *db, struct store_tx *tx)
+{
+	struct fault *f = NULL;
+	TRY(run(db, STATEMENT_SAVEPOINT));
+	for (size_t i = 0; i < tx->count && !f; i++)
+		f = apply_op(db, tx, &tx->ops[i]);
+	if (!f)
+		return run(db, STATEMENT_RELEASE);
+	if (fault_code(f) == FAULT_UNAVAILABLE || fault_code(f) == FAULT_CORRUPT || sqlite3_get_autocommit(db->sql))
+		return f;
+	tx->fault = f;
+	TRY(run(db, STATEMENT_ROLLBACK_TO));
+	return run(db, STATEMENT_RELEASE);
+}
+
+static struct store_tx *next_tx(struct mail *m)
+{
+	return m ? container_of(m, struct store_tx, mail) : NULL;
+}
+
+static struct fault *apply_all(struct store_db *db, struct mail *batch)
+{
+	TRY(run(db, STATEMENT_BEGIN));
+	for (struct store_tx *tx = next_tx(batch); tx; tx = next_tx(tx->mail.next))
+		if (!tx->fault)
+			TRY(apply_tx(db, tx));
+	return run(db, STATEMENT_COMMIT);
+}
+
+static void fail_all(struct mail *batch, struct fault *why)
+{
+	for (struct store_tx *tx = next_tx(batch); tx; tx = next_tx(tx->mail.next)) {
+		if (tx->fault)
+			continue;
+		tx->fault = fault_new(fault_code(why), "store: %s", fault_text(why));
+		if (fault_is_retryable(why))
+			tx->fault = fault_set_retryable(tx->fault, fault_retry_after_ms(why));
+	}
+	fault_ignore(why, "every transaction of the batch has a copy");
+}
+
+static bool completes_first_start(struct mail *batch)
+{
+	for (struct store_tx *tx = next_tx(batch); tx; tx = next_tx(tx->mail.next))
+		for (size_t i = 0; i < tx->count && !tx->fault; i++)
+			if (tx->ops[i].type == STORE_COMPLETE_FIRST_START)
+				return true;
+	return false;
+}
+
+void store_db_apply(struct store_db *db, struct mail *batch)
+{
+	struct fault *f = apply_all(db, batch);
+	if (f) {
+		/* A COMMIT whose sync failed may still be found done after a crash right then: the version after the
+		 * last published one, whole, and put again by whoever was told that it failed. */
+		store_sql_rollback(db->sql);
+		fail_all(batch, f);
+		return;
+	}
+	if (db->is_complete || !completes_first_start(batch))
+		return;
+	db->is_complete = true;
+	f = store_folder_mark(db->folder);
+	if (f)
+		log_event(LOG_WARN, "store.folder_not_marked", LF(f));
+	fault_ignore(f, "the next start does it; the database alone tells what counts");
+}
+
+void store_db_scrub(struct store_db *db)
+{
+	if (db->scrub_due &&
+		sqlite3_wal_checkpoint_v2(db->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
+		db->scrub_due = false;
+}
+
+struct fault *store_db_usage(struct store_db *db, struct store_usage *ret)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_USAGE];
+	AUTO(mem_freep) char *log = mem_printf("%s-wal", store_folder_database(db->folder));
+	struct stat log_stat;
+	bool row;
+	struct fault *f = store_sql_step(st, &row);
+	if (!f && row)
+		*ret = (struct store_usage){
+			.versions = sqlite3_column_int64(st, 0),
+			.database_bytes = sqlite3_column_int64(st, 1),
+			.log_bytes = stat(log, &log_stat) == 0 ? (int64_t)log_stat.st_size : 0,
+		};
+	store_sql_reset(st);
+	return f;
+}
