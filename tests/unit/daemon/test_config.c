@@ -270,8 +270,7 @@ static void test_reference(void **state)
 	static const char *const rows[] = {
 		"| `workers` | a whole number from 1 to 64 | `1` | ",
 		"| `listen[].unix.mode` | ",
-		"| `authorities.NAME.key` | one of ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096 | `ecdsa-p256` "
-		"| ",
+		"| `authorities.NAME.key` | one of ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096 | ",
 		"| `profiles.NAME.lifetime` | a duration from 10s to 825d, such as \"30s\" | `1h` | ",
 		"| `listen[].tcp.certificate.profile` | the name of a profile | required | ",
 		"| `policy[].who.ca` | ",
