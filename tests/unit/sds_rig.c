@@ -105,7 +105,7 @@ static X509 *make_root(void)
 	return x;
 }
 
-static struct version *make_version(const struct entry_key *entry)
+struct version *rig_make_version(const struct entry_key *entry)
 {
 	struct anchors *a = NULL;
 	struct version *v = NULL;
@@ -127,7 +127,7 @@ void rig_publish(struct rig *r, const char *name, char *ret_id)
 		s = find(r, name);
 	}
 	version_unref(s->version);
-	s->version = make_version(s->entry);
+	s->version = rig_make_version(s->entry);
 	r->out->publish(r->out->arg, s->entry, s->version, ++r->seq);
 	if (ret_id)
 		memcpy(ret_id, version_id(s->version), 33);

@@ -65,6 +65,9 @@ void rig_turn(struct rig *r, struct rpc_client *c);
 /** Turns until cond(arg); fails the test at the deadline. */
 void rig_until(struct rig *r, struct rpc_client *c, bool (*cond)(void *arg), void *arg);
 
+/** A bundle unlike any other, valid for an hour; the caller owns it. */
+struct entry_key;
+struct version *rig_make_version(const struct entry_key *entry);
 /** A new version of this name, published to all workers. Its id into ret_id (33 bytes), which may be NULL. */
 void rig_publish(struct rig *r, const char *name, char *ret_id);
 void rig_issue(struct rig *r, const char *name); /* from now on it is being issued: wants wait */

@@ -1,0 +1,187 @@
+/* tests/unit/sds/test_index.c - what a worker knows of entries: order, absences per caller, and their bounds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+#include "base/clock.h"
+#include "base/mem.h"
+#include "control/identity.h"
+#include "sds/internal.h"
+#include "sds_rig.h"
+
+/* A worker without a thread, and one call that waits for one name. */
+struct fixture {
+	struct worker w;
+	struct call call;
+	struct interest waiting;
+	struct entry_key *entry;
+	struct identity *alice, *bob;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = mem_new(struct fixture);
+	f->entry = entry_key_new("name", NULL, 0);
+	f->alice = identity_new_unix(1, 1, 1);
+	f->bob = identity_new_unix(2, 2, 2);
+	f->call.worker = &f->w;
+	f->waiting.call = &f->call;
+	f->waiting.identity = f->alice;
+	f->waiting.name = mem_strdup("name");
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	slot_leave(&f->w, &f->waiting);
+	slots_free(&f->w);
+	assert_null(f->w.idle);
+	assert_int_equal(f->w.idle_count, 0);
+	entry_key_unref(f->entry);
+	identity_unref(f->alice);
+	identity_unref(f->bob);
+	free(f->waiting.name);
+	free(f);
+	return 0;
+}
+
+static struct slot *slot_of(struct fixture *f)
+{
+	return slot_for_entry(&f->w, f->entry);
+}
+
+static bool take_mark(struct fixture *f)
+{
+	bool marked = f->call.marked;
+	f->call.marked = false;
+	f->w.marked = NULL;
+	return marked;
+}
+
+/* design: invariant 1. */
+static void test_older_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct version *first = rig_make_version(f->entry), *second = rig_make_version(f->entry);
+	slot_join(slot_of(f), &f->waiting);
+	slot_publish(&f->w, slot_of(f), version_ref(second), 7);
+	assert_true(take_mark(f));
+	slot_publish(&f->w, slot_of(f), version_ref(first), 6);
+	assert_ptr_equal(slot_of(f)->version, second);
+	slot_empty(&f->w, slot_of(f), 6);
+	assert_ptr_equal(slot_of(f)->version, second);
+	assert_false(take_mark(f));
+	slot_publish(&f->w, slot_of(f), version_ref(first), 8);
+	assert_ptr_equal(slot_of(f)->version, first);
+	assert_ptr_equal(slot_of(f)->previous, second);
+	slot_empty(&f->w, slot_of(f), 9);
+	assert_null(slot_of(f)->version);
+	slot_publish(&f->w, slot_of(f), version_ref(second), 8);
+	assert_null(slot_of(f)->version);
+	version_unref(first);
+	version_unref(second);
+}
+
+/* Control answers each want by publishing to all: what is known already wakes nobody. */
+static void test_the_same_again_wakes_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct version *v = rig_make_version(f->entry);
+	slot_join(slot_of(f), &f->waiting);
+	slot_publish(&f->w, slot_of(f), version_ref(v), 1);
+	assert_true(take_mark(f));
+	slot_publish(&f->w, slot_of(f), version_ref(v), 2);
+	assert_false(take_mark(f));
+	assert_int_equal(slot_of(f)->seq, 2);
+	version_unref(v);
+}
+
+static void test_past_versions(void **state)
+{
+	struct fixture *f = *state;
+	struct version *v[PAST_VERSIONS + 2];
+	int64_t now = clock_wall_ms(clock_system());
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		v[i] = rig_make_version(f->entry);
+		slot_publish(&f->w, slot_of(f), version_ref(v[i]), i + 1);
+	}
+	assert_false(slot_knows_valid(slot_of(f), version_id(v[0]), now)); /* too many since */
+	assert_true(slot_knows_valid(slot_of(f), version_id(v[1]), now));
+	assert_false(slot_knows_valid(slot_of(f), version_id(v[1]), now + 2 * MS_PER_HOUR));
+	assert_false(slot_knows_valid(slot_of(f), version_id(v[PAST_VERSIONS + 1]), now)); /* current is not past */
+	assert_false(slot_knows_valid(slot_of(f), "", now));
+	for (size_t i = 0; i < ARRAY_LEN(v); i++)
+		version_unref(v[i]);
+}
+
+/* design: invariant 2: that one caller was told makes no answer to another one quicker. */
+static void test_absence_belongs_to_a_caller(void **state)
+{
+	struct fixture *f = *state;
+	slot_join(slot_of(f), &f->waiting);
+	slot_empty(&f->w, slot_of(f), 1);
+	assert_true(take_mark(f));
+	assert_true(f->waiting.absent);
+	assert_true(absence_is_known(&f->w, f->alice, "name"));
+	assert_false(absence_is_known(&f->w, f->bob, "name"));
+	assert_false(absence_is_known(&f->w, f->alice, "other"));
+	absence_set(&f->w, slot_for_absence(&f->w, f->bob, "name"), 2);
+	assert_true(absence_is_known(&f->w, f->bob, "name"));
+	absences_forget(&f->w);
+	assert_false(absence_is_known(&f->w, f->alice, "name"));
+	assert_false(absence_is_known(&f->w, f->bob, "name"));
+}
+
+static void test_denied_wait_at_their_absence(void **state)
+{
+	struct fixture *f = *state;
+	slot_join(slot_for_absence(&f->w, f->alice, "name"), &f->waiting);
+	absence_set(&f->w, slot_for_absence(&f->w, f->bob, "name"), 1);
+	assert_false(f->waiting.absent);
+	absence_set(&f->w, slot_for_absence(&f->w, f->alice, "name"), 2);
+	assert_true(f->waiting.absent && take_mark(f));
+	/* Somebody waits: it is not among those that may be forgotten. */
+	assert_int_equal(f->w.idle_count, 1);
+}
+
+static void test_absences_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	char name[32];
+	for (int i = 0; i < IDLE_ABSENCES_MAX + 10; i++) {
+		(void)snprintf(name, sizeof name, "name-%d", i);
+		absence_set(&f->w, slot_for_absence(&f->w, f->alice, name), 1);
+	}
+	assert_int_equal(f->w.idle_count, IDLE_ABSENCES_MAX);
+	assert_int_equal(HASH_COUNT(f->w.slots), IDLE_ABSENCES_MAX);
+	assert_false(absence_is_known(&f->w, f->alice, "name-9"));
+	assert_true(absence_is_known(&f->w, f->alice, "name-10"));
+}
+
+static void test_an_entry_without_anything_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	slot_empty(&f->w, slot_of(f), 1);
+	assert_null(f->w.slots);
+	slot_join(slot_of(f), &f->waiting);
+	slot_leave(&f->w, &f->waiting);
+	assert_null(f->w.slots);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_older_is_dropped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_same_again_wakes_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_past_versions, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_absence_belongs_to_a_caller, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_denied_wait_at_their_absence, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_absences_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_entry_without_anything_leaves_nothing, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
