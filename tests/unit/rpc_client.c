@@ -38,14 +38,15 @@ static grpc_arg int_arg(const char *key, int value)
 	return a;
 }
 
-static struct rpc_client *open_with(const char *target, grpc_channel_credentials *credentials)
+static struct rpc_client *open_with(const char *target, grpc_channel_credentials *credentials, int compression)
 {
 	struct rpc_client *c = mem_new(struct rpc_client);
 	c->queue = rpc_queue_new();
 	grpc_arg name = {.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)GRPC_SSL_TARGET_NAME_OVERRIDE_ARG};
 	name.value.string = (char *)(uintptr_t) "localhost";
-	grpc_arg list[] = {
-		int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1), int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1), name};
+	grpc_arg list[] = {int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
+		int_arg(GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM, compression), name};
 	const grpc_channel_args args = {ARRAY_LEN(list), list};
 	c->channel = grpc_channel_create(target, credentials, &args);
 	grpc_channel_credentials_release(credentials);
@@ -55,14 +56,21 @@ static struct rpc_client *open_with(const char *target, grpc_channel_credentials
 struct rpc_client *rpc_client_open(const char *target)
 {
 	grpc_init();
-	return open_with(target, grpc_insecure_credentials_create());
+	return open_with(target, grpc_insecure_credentials_create(), GRPC_COMPRESS_NONE);
+}
+
+struct rpc_client *rpc_client_open_gzip(const char *target)
+{
+	grpc_init();
+	return open_with(target, grpc_insecure_credentials_create(), GRPC_COMPRESS_GZIP);
 }
 
 struct rpc_client *rpc_client_open_tls(const char *target, const struct rpc_client_tls *tls)
 {
 	grpc_ssl_pem_key_cert_pair pair = {tls->key, tls->chain};
 	grpc_init();
-	return open_with(target, grpc_ssl_credentials_create(tls->roots, tls->chain ? &pair : NULL, NULL, NULL));
+	return open_with(target, grpc_ssl_credentials_create(tls->roots, tls->chain ? &pair : NULL, NULL, NULL),
+		GRPC_COMPRESS_NONE);
 }
 
 void rpc_client_turn(struct rpc_client *c, int wait_ms)

@@ -10,6 +10,8 @@ struct rpc_stream;
 
 /** target: "unix:/path". Every client has a connection of its own. */
 struct rpc_client *rpc_client_open(const char *target);
+/** The same, with every message gzipped. */
+struct rpc_client *rpc_client_open_gzip(const char *target);
 struct rpc_client_tls {
 	const char *roots, *chain, *key; /* PEM; chain NULL: no certificate of our own */
 };

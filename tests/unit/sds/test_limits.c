@@ -1,0 +1,184 @@
+/* tests/unit/sds/test_limits.c - what a peer can ask of us is bounded, and others are served meanwhile. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "base/buf.h"
+#include "base/mem.h"
+#include "sds_rig.h"
+
+enum { INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8, UNIMPLEMENTED = 12 };
+static const char *const everything[] = {"**", NULL};
+
+struct fixture {
+	struct rig *r;
+	struct rpc_client *c;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = mem_new(struct fixture);
+	f->r = rig_new(1, everything);
+	f->c = rig_dial(f->r);
+	rig_publish(f->r, "roots", NULL);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	rpc_client_close(f->c);
+	rig_free(f->r);
+	free(f);
+	return 0;
+}
+
+/* On the same connection, after whatever the test did. */
+static void assert_others_are_served(struct fixture *f)
+{
+	struct rpc_stream *s = rpc_stream_open(f->c, RIG_STREAM_SECRETS);
+	struct xds_answer a;
+	rig_ask(s, &(struct xds_ask){.node_id = "n", .names = {"roots"}});
+	rig_receive(f->r, f->c, s, false, &a);
+	assert_int_equal(a.count, 1);
+	rpc_stream_free(s);
+}
+
+static void assert_ends(struct fixture *f, struct rpc_client *c, const char *method, const struct buf *b, int status)
+{
+	struct rpc_stream *s = rpc_stream_open(c, method);
+	rpc_stream_send(s, b->data, b->len);
+	assert_int_equal(rig_wait_end(f->r, c, s), status);
+	rpc_stream_free(s);
+	assert_others_are_served(f);
+}
+
+/* A field that nobody knows, len bytes long: fills a message. */
+static void add_filler(struct buf *b, size_t len)
+{
+	static const unsigned char tag[] = {0xfa, 0x3f}; /* number 1023, length-delimited */
+	buf_add(b, tag, sizeof tag);
+	for (size_t v = len; v || len == 0; v >>= 7) {
+		unsigned char byte = (unsigned char)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
+		buf_add(b, &byte, 1);
+	}
+	memset(buf_extend(b, len), 0, len);
+}
+
+static void test_large_messages(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(buf_free) struct buf b = BUF_INIT;
+	xds_write(&(struct xds_ask){.node_id = "n", .names = {"roots"}}, &b);
+	size_t request = b.len;
+	add_filler(&b, (size_t)2 << 20);
+	struct rpc_stream *s = rpc_stream_open(f->c, RIG_STREAM_SECRETS);
+	struct xds_answer a;
+	rpc_stream_send(s, b.data, b.len);
+	rig_receive(f->r, f->c, s, false, &a);
+	rpc_stream_free(s);
+	buf_truncate(&b, request);
+	add_filler(&b, (size_t)5 << 20);
+	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, RESOURCE_EXHAUSTED);
+}
+
+/* A small message that would become a large one is not unpacked at all. */
+static void test_compression_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(buf_free) struct buf b = BUF_INIT;
+	xds_write(&(struct xds_ask){.node_id = "n", .names = {"roots"}}, &b);
+	add_filler(&b, (size_t)40 << 20);
+	struct rpc_client *c = rpc_client_open_gzip(f->r->target);
+	assert_ends(f, c, RIG_STREAM_SECRETS, &b, UNIMPLEMENTED);
+	rpc_client_close(c);
+}
+
+static void test_too_many_names(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(buf_free) struct buf b = BUF_INIT;
+	char name[8];
+	xds_write(&(struct xds_ask){.node_id = "n"}, &b);
+	for (int i = 0; i < 101; i++) { /* the rig permits 100 */
+		const unsigned char head[] = {3 << 3 | 2, 5};
+		(void)snprintf(name, sizeof name, "n%04d", i);
+		buf_add(&b, head, sizeof head);
+		buf_add(&b, name, 5);
+	}
+	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, RESOURCE_EXHAUSTED);
+	assert_null(rig_find_report(f->r, 0, "n0001", REPORT_WANTED));
+}
+
+static void test_names_that_cannot_be(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(buf_free) struct buf b = BUF_INIT;
+	const unsigned char bad_utf8[] = {3 << 3 | 2, 1, 0xff};
+	xds_write(&(struct xds_ask){.node_id = "n"}, &b);
+	buf_add(&b, bad_utf8, sizeof bad_utf8);
+	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, INVALID_ARGUMENT);
+	/* A NUL is UTF-8, but no secret's name: delta hears that there is none, and control is not asked. */
+	const unsigned char with_nul[] = {3 << 3 | 2, 3, 'a', 0, 'b'};
+	buf_truncate(&b, 0);
+	xds_write(&(struct xds_ask){.delta = true, .node_id = "n"}, &b);
+	buf_add(&b, with_nul, sizeof with_nul);
+	struct rpc_stream *s = rpc_stream_open(f->c, RIG_DELTA_SECRETS);
+	struct xds_answer a;
+	rpc_stream_send(s, b.data, b.len);
+	rig_receive(f->r, f->c, s, true, &a);
+	assert_int_equal(a.removed_count, 1);
+	assert_null(rig_find_report(f->r, 0, "a", REPORT_WANTED));
+	rpc_stream_free(s);
+}
+
+static void test_wrong_type(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(buf_free) struct buf b = BUF_INIT;
+	xds_write(&(struct xds_ask){.node_id = "n", .type_url = "type.googleapis.com/envoy.config.cluster.v3.Cluster"},
+		&b);
+	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, INVALID_ARGUMENT);
+	buf_truncate(&b, 0);
+	xds_write(&(struct xds_ask){.node_id = "n", .type_url = ""}, &b);
+	assert_ends(f, f->c, RIG_STREAM_ADS, &b, INVALID_ARGUMENT);
+}
+
+/* SETTINGS say how many streams a connection may have; the rest wait at the client. */
+static void test_streams_per_connection(void **state)
+{
+	enum { LIMIT = 1024, MORE = 3 };
+	struct fixture *f = *state;
+	struct rpc_stream *s[LIMIT + MORE];
+	struct xds_answer a;
+	for (size_t i = 0; i < ARRAY_LEN(s); i++) {
+		s[i] = rpc_stream_open(f->c, RIG_STREAM_SECRETS);
+		rig_ask(s[i], &(struct xds_ask){.node_id = "n", .names = {"roots"}});
+	}
+	for (size_t i = 0; i < LIMIT; i++)
+		rig_receive(f->r, f->c, s[i], false, &a);
+	assert_int_equal(sds_server_counts(f->r->server).streams, LIMIT);
+	for (size_t i = 0; i < MORE; i++)
+		rpc_stream_free(s[i]);
+	for (size_t i = LIMIT; i < LIMIT + MORE; i++)
+		rig_receive(f->r, f->c, s[i], false, &a);
+	for (size_t i = MORE; i < ARRAY_LEN(s); i++)
+		rpc_stream_free(s[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_large_messages, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_compression_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_many_names, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names_that_cannot_be, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_wrong_type, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_streams_per_connection, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
