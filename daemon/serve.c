@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/job.h"
+#include "base/io/json_memory.h"
 #include "base/io/loop.h"
 #include "base/io/rpc.h"
 #include "base/io/systemd.h"
@@ -289,6 +290,7 @@ int serve_main(int argc, char **argv)
 		return code;
 	if (CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, 64) != 1)
 		log_event0(LOG_WARN, "leafcast.no_secure_heap");
+	json_memory_wipe();
 	rpc_set_environment();
 	process_capture_grpc_log();
 	struct fault *f = read_config(s.config_path, &s.config);

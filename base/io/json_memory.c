@@ -32,5 +32,8 @@ void json_memory_wipe(void)
 
 void json_memory_free_text(char *text)
 {
-	wiping_free(text);
+	json_malloc_t allocate;
+	json_free_t release;
+	json_get_alloc_funcs(&allocate, &release);
+	release(text);
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/io/json_memory.h"
@@ -24,85 +23,88 @@ static struct fault *find_socket(const struct cli_input *in, char **ret)
 	return NULL;
 }
 
-static struct fault *connect_to(const char *path, bool secrets, int *ret_fd)
+/* One call: whom it may talk to, and what was found. */
+struct call {
+	const char *path;
+	bool secrets;
+	int fd; /* curl's socket, to be looked at once it is connected */
+	struct fault *refused;
+	struct buf answer;
+};
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof a.sun_path)
-		return fault_new(FAULT_INVALID, "%s is too long for a socket's path (%zu bytes at most)", path,
-			sizeof a.sun_path - 1);
-	memcpy(a.sun_path, path, strlen(path));
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return fault_errno(errno, "socket");
+	struct call *c = arg;
+	(void)purpose;
+	c->fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	return c->fd;
+}
+
+/* Connected, nothing sent yet: secrets go to a server of root or of our own uid, to nobody else. */
+static int check_peer(void *arg, char *to, char *from, int to_port, int from_port)
+{
+	struct call *c = arg;
 	struct ucred peer;
 	socklen_t len = sizeof peer;
-	struct fault *f = NULL;
-	if (connect(fd, (const struct sockaddr *)&a, sizeof a) < 0)
-		f = fault_errno(errno, "no leafcast answers at %s (is it running? another place: --admin PATH)", path);
-	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		f = fault_errno(errno, "cannot tell who serves %s", path);
-	else if (secrets && peer.uid != 0 && peer.uid != geteuid())
-		f = fault_new(FAULT_DENIED, "%s is served by uid %u, neither root nor you: no secret goes there", path,
-			(unsigned)peer.uid);
-	if (f)
-		(void)close(fd);
-	else
-		*ret_fd = fd;
-	return f;
-}
-
-static curl_socket_t give_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	int *fd = arg;
-	curl_socket_t given = *fd;
-	(void)purpose;
-	(void)address;
-	*fd = -1; /* curl closes it */
-	return given >= 0 ? given : CURL_SOCKET_BAD;
-}
-
-static int is_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
-{
-	(void)arg;
-	(void)fd;
-	(void)purpose;
-	return CURL_SOCKOPT_ALREADY_CONNECTED;
+	(void)to;
+	(void)from;
+	(void)to_port;
+	(void)from_port;
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		c->refused = fault_errno(errno, "cannot tell who serves %s", c->path);
+	else if (c->secrets && peer.uid != 0 && peer.uid != geteuid())
+		c->refused =
+			fault_new(FAULT_DENIED, "%s is served by uid %u, neither root nor you: no secret goes there",
+				c->path, (unsigned)peer.uid);
+	return c->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static size_t on_data(char *data, size_t size, size_t count, void *arg)
 {
-	struct buf *b = arg;
+	struct buf *b = &((struct call *)arg)->answer;
 	if (b->len + size * count > ANSWER_MAX)
 		return 0;
 	buf_add(b, data, size * count);
 	return size * count;
 }
 
-static struct fault *perform(
-	CURL *curl, int *fd, const char *path, const char *body, struct buf *answer, long *ret_status)
+static struct fault *describe(const struct call *c, CURLcode rc)
 {
-	AUTO(mem_freep) char *url = mem_printf("http://127.0.0.1%s", path); /* no look-up: the socket is connected */
+	if (rc == CURLE_COULDNT_CONNECT)
+		return fault_new(FAULT_UNAVAILABLE,
+			"no leafcast answers at %s (is it running, and may you use it? another place: --admin PATH)",
+			c->path);
+	return fault_new(rc == CURLE_OPERATION_TIMEDOUT ? FAULT_TIMEOUT : FAULT_UNAVAILABLE,
+		"the server did not answer: %s", curl_easy_strerror(rc));
+}
+
+static struct fault *perform(CURL *curl, struct call *c, const char *path, const char *body, long *ret_status)
+{
+	AUTO(mem_freep) char *url = mem_printf("http://localhost%s", path);
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
 	headers = curl_slist_append(headers, "Expect:");
 	(void)curl_easy_setopt(curl, CURLOPT_URL, url);
+	(void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->path);
 	(void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	(void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, give_socket);
-	(void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, fd);
-	(void)curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, is_connected);
+	(void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	(void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, c);
+	(void)curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, check_peer);
+	(void)curl_easy_setopt(curl, CURLOPT_PREREQDATA, c);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, c);
 	if (body) {
 		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
 	}
 	CURLcode rc = curl_easy_perform(curl);
 	curl_slist_free_all(headers);
+	if (c->refused)
+		return TAKE(c->refused);
 	if (rc != CURLE_OK)
-		return fault_new(rc == CURLE_OPERATION_TIMEDOUT ? FAULT_TIMEOUT : FAULT_UNAVAILABLE,
-			"the server did not answer: %s", curl_easy_strerror(rc));
+		return describe(c, rc);
 	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
 	return NULL;
 }
@@ -134,21 +136,17 @@ static struct fault *read_answer(const struct buf *answer, long status, json_t *
 struct fault *client_call(const struct cli_input *in, const char *path, const json_t *body, bool secrets, json_t **ret)
 {
 	AUTO(mem_freep) char *socket_path = NULL;
-	int fd = -1;
 	TRY(find_socket(in, &socket_path));
-	TRY(connect_to(socket_path, secrets, &fd));
-	struct buf answer = BUF_SECRET_INIT;
+	struct call c = {.path = socket_path, .secrets = secrets, .fd = -1, .answer = BUF_SECRET_INIT};
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	long status = 0;
 	CURL *curl = curl_easy_init();
-	struct fault *f = curl ? perform(curl, &fd, path, text, &answer, &status)
-			       : fault_new(FAULT_INTERNAL, "libcurl cannot start");
+	struct fault *f =
+		curl ? perform(curl, &c, path, text, &status) : fault_new(FAULT_INTERNAL, "libcurl cannot start");
 	curl_easy_cleanup(curl);
 	json_memory_free_text(text);
-	if (fd >= 0)
-		(void)close(fd);
 	if (!f)
-		f = read_answer(&answer, status, ret);
-	buf_free(&answer);
+		f = read_answer(&c.answer, status, ret);
+	buf_free(&c.answer);
 	return f;
 }
