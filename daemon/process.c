@@ -1,6 +1,5 @@
 #include "daemon/process.h"
 #include <fcntl.h>
-#include <grpc/support/log.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "base/io/rpc.h"
+#include "base/io/rpc_log.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -59,14 +59,7 @@ void process_harden(void)
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
-static void on_grpc_log(gpr_log_func_args *args)
-{
-	enum log_level level = args->severity == GPR_LOG_SEVERITY_ERROR ? LOG_WARN : LOG_DEBUG;
-	log_event(level, "grpc", LS("message", args->message), LS("file", args->file), LI("line", args->line));
-}
-
 void process_capture_grpc_log(void)
 {
-	gpr_set_log_function(on_grpc_log);
-	gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+	rpc_log_capture();
 }

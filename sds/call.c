@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/quiet.h"
 #include "control/identity.h"
 #include "sds/internal.h"
 
@@ -321,7 +322,9 @@ static bool admit(struct call *c, const struct method *m)
 	}
 	AUTO(fault_freep) struct fault *f = conn_enter(w, c->grpc, &c->conn);
 	if (f) {
-		log_event(LOG_DEBUG, "call.unauthenticated", LF(f));
+		uint64_t held_back = 0;
+		if (quiet_passes(&w->unauthenticated, w->now_ms, &held_back))
+			log_event(LOG_WARN, "call.unauthenticated", LI("held_back", held_back), LF(f));
 		call_end(c, GRPC_STATUS_UNAUTHENTICATED, fault_text(f));
 		return false;
 	}

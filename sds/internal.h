@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/io/mailbox.h"
 #include "base/io/rpc.h"
+#include "base/quiet.h"
 #include "base/table.h"
 #include "base/timers.h"
 #include "cache/entry.h"
@@ -258,6 +259,7 @@ struct worker {
 	size_t departed; /* streams that ended since memory was last given back */
 	size_t armed;
 	int64_t trim_at_ms; /* not before */
+	struct quiet unauthenticated;
 };
 /** Messages to a worker; see outlet.h. */
 enum worker_mail { MAIL_PUBLISH, MAIL_ABSENT, MAIL_POLICY, MAIL_QUARANTINE, MAIL_TAKEN, MAIL_HEALTH, MAIL_DRAIN };

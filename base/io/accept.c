@@ -12,8 +12,10 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/io/share.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/quiet.h"
 #include "base/table.h"
 
 enum {
@@ -33,6 +35,13 @@ struct connection {
 	struct evidence evidence;
 };
 
+/* How many connections a uid has. */
+struct owner {
+	UT_hash_handle hh;
+	uid_t uid;
+	size_t count;
+};
+
 struct acceptor {
 	struct accept_options o;
 	pthread_t thread;
@@ -42,10 +51,12 @@ struct acceptor {
 	int listeners[LISTENERS_MAX];
 	size_t listener_count;
 	struct connection *connections;
+	struct owner *owners;
 	size_t *load; /* connections per worker */
 	uint64_t serial;
 	int64_t swept; /* monotonic ms */
 	bool stopping, joined;
+	struct quiet exhausted, refused; /* the acceptor's thread alone */
 };
 
 static void choose_range(struct acceptor *a)
@@ -56,21 +67,20 @@ static void choose_range(struct acceptor *a)
 		end = (int)files.rlim_cur;
 	a->end_fd = end;
 	a->lowest_fd = a->next_fd = end / 4;
+	if (a->o.connections_max > (size_t)(end - a->lowest_fd))
+		a->o.connections_max = (size_t)(end - a->lowest_fd);
 }
 
-/* Move to the next number of a rolling range: numbers come back as late as can be. */
+/* Move to the next number of a rolling range: numbers come back as late as can be. -1: there is none. */
 static int move_high(struct acceptor *a, int fd)
 {
-	for (int tries = 0; tries < 2; tries++) {
-		int high = fcntl(fd, F_DUPFD_CLOEXEC, a->next_fd);
-		if (high >= 0) {
-			a->next_fd = high + 1 < a->end_fd ? high + 1 : a->lowest_fd;
-			(void)close(fd);
-			return high;
-		}
-		a->next_fd = a->lowest_fd;
-	}
-	return fd;
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, a->next_fd);
+	if (high < 0)
+		high = fcntl(fd, F_DUPFD_CLOEXEC, a->lowest_fd);
+	(void)close(fd);
+	if (high >= 0)
+		a->next_fd = high + 1 < a->end_fd ? high + 1 : a->lowest_fd;
+	return high;
 }
 
 static bool inode_of(int fd, ino_t *ret)
@@ -84,9 +94,27 @@ static bool inode_of(int fd, ino_t *ret)
 
 static void forget(struct acceptor *a, struct connection *c)
 {
+	struct owner *o = NULL;
+	HASH_FIND(hh, a->owners, &c->evidence.uid, sizeof o->uid, o);
+	if (--o->count == 0) {
+		HASH_DEL(a->owners, o);
+		free(o);
+	}
 	HASH_DEL(a->connections, c);
 	a->load[c->worker]--;
 	free(c);
+}
+
+static struct owner *owner_of(struct acceptor *a, uid_t uid)
+{
+	struct owner *o = NULL;
+	HASH_FIND(hh, a->owners, &uid, sizeof uid, o);
+	if (o)
+		return o;
+	o = mem_new(struct owner);
+	o->uid = uid;
+	HASH_ADD(hh, a->owners, uid, sizeof o->uid, o);
+	return o;
 }
 
 /* gRPC tells of no end of a connection: a descriptor that is closed, or another file, was one. Called with the lock. */
@@ -121,15 +149,23 @@ static int sweep_when_due(struct acceptor *a)
 	return (int)wait;
 }
 
-/* Those that have gone must not keep others out; but a flood of refused ones must not buy a sweep each. */
-static bool has_room(struct acceptor *a)
+static bool allows(const struct acceptor *a, const struct owner *o)
 {
-	if (HASH_COUNT(a->connections) < a->o.connections_max)
-		return true;
+	return share_allows(HASH_COUNT(a->connections), a->o.connections_max, o->count, HASH_COUNT(a->owners));
+}
+
+/* Those that have gone must not keep others out; but a flood of refused ones must not buy a sweep each. */
+static bool has_room(struct acceptor *a, uid_t uid)
+{
+	bool room = allows(a, owner_of(a, uid));
 	int64_t now = clock_mono_ms(clock_system());
-	if (now - a->swept >= SWEEP_MIN_MS)
+	if (!room && now - a->swept >= SWEEP_MIN_MS) {
+		owner_of(a, uid)->count++; /* so that the sweep does not free it */
 		sweep(a, now);
-	return HASH_COUNT(a->connections) < a->o.connections_max;
+		owner_of(a, uid)->count--;
+		room = allows(a, owner_of(a, uid));
+	}
+	return room;
 }
 
 static unsigned least_loaded(const struct acceptor *a)
@@ -154,17 +190,30 @@ static bool record(struct acceptor *a, int fd, const struct ucred *peer, unsigne
 	HASH_FIND_INT(a->connections, &fd, old);
 	if (old)
 		forget(a, old);
-	bool room = has_room(a);
+	bool room = has_room(a, peer->uid);
+	struct owner *o = owner_of(a, peer->uid);
 	if (room) {
 		c->worker = *ret_worker = least_loaded(a);
 		c->serial = ++a->serial;
 		a->load[c->worker]++;
+		o->count++;
 		HASH_ADD_INT(a->connections, fd, c);
+	} else {
+		if (o->count == 0) {
+			HASH_DEL(a->owners, o);
+			free(o);
+		}
+		free(c);
 	}
 	pthread_mutex_unlock(&a->lock);
-	if (!room)
-		free(c);
 	return room;
+}
+
+static void say(enum log_level level, const char *event, struct quiet *q, const char *reason, long uid)
+{
+	uint64_t held_back = 0;
+	if (quiet_passes(q, clock_mono_ms(clock_system()), &held_back))
+		log_event(level, event, LS("reason", reason), LI("uid", uid), LI("held_back", held_back));
 }
 
 /* False: nothing more to accept now. */
@@ -173,7 +222,7 @@ static bool accept_one(struct acceptor *a, int listener)
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			log_event(LOG_ERROR, "accept.exhausted", LS("reason", strerror(errno)));
+			say(LOG_ERROR, "accept.exhausted", &a->exhausted, strerror(errno), -1);
 			(void)poll(NULL, 0, 50); /* the connection stays in the backlog; do not spin on it */
 			return false;
 		}
@@ -187,9 +236,13 @@ static bool accept_one(struct acceptor *a, int listener)
 		return true;
 	}
 	fd = move_high(a, fd);
-	if (record(a, fd, &peer, &worker))
+	if (fd >= 0 && record(a, fd, &peer, &worker)) {
 		a->o.add(a->o.arg, worker, fd);
-	else
+		return true;
+	}
+	say(LOG_WARN, "accept.refused", &a->refused,
+		fd < 0 ? "no descriptor is left" : "more connections than there is room for", (long)peer.uid);
+	if (fd >= 0)
 		(void)close(fd);
 	return true;
 }
