@@ -37,8 +37,8 @@ static const char *const SQL[STATEMENTS] = {
 		"FROM version ORDER BY seq",
 	[STATEMENT_BLOBS] = "SELECT name, seal_key, sealed FROM blob ORDER BY name",
 	[STATEMENT_FACTS] = "SELECT key, value FROM fact ORDER BY key",
-	[STATEMENT_USAGE] =
-		"SELECT (SELECT count(*) FROM version), page_count * page_size FROM pragma_page_count, pragma_page_size",
+	[STATEMENT_USAGE] = ("SELECT (SELECT count(*) FROM version), page_count * page_size FROM pragma_page_count, "
+			     "pragma_page_size"),
 };
 
 /* Nothing here writes to the file. */
