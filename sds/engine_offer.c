@@ -11,7 +11,7 @@ static void put_out(struct engine *e, struct engine_sub *s, int64_t now_ms, char
 	invariant(s->place != ENGINE_UNANSWERED && e->unanswered_count < ENGINE_WINDOW);
 	engine_leave_line(e, s);
 	engine_set_owed(e, s, false);
-	s->asked = s->dirty = false;
+	s->asked = false;
 	s->offer = ++e->offers;
 	s->offered_at_ms = now_ms;
 	int n = snprintf(ret_nonce, ENGINE_NONCE_MAX, "%s-%" PRIu64, e->prefix, s->offer);

@@ -68,6 +68,22 @@ static void test_initial_versions(void **state) /* 36, 37 */
 	RUN({"set a v1", ""}, {"initial=a:v1", "+* *!#1"}, {"set a v2", ""});
 }
 
+static void test_a_claim_with_nul_is_none(void **state)
+{
+	(void)state;
+	struct view name = {"a", 1};
+	struct request_version initial = {name, {"v1\0", 3}};
+	const struct request r = {
+		.delta = true, .names = &name, .names_count = 1, .initial = &initial, .initial_count = 1};
+	struct script t = {0};
+	t.events = (struct engine_events){&t, script_subscribed, script_unsubscribed, script_acked, script_nacked};
+	t.engine = engine_new(ENGINE_DELTA, &limits, &t.events, SCRIPT_PREFIX);
+	assert_int_equal(engine_request(t.engine, &r, 0).grpc_status, 0);
+	assert_string_equal(buf_text(&t.effects), "+a");
+	engine_free(t.engine);
+	buf_free(&t.effects);
+}
+
 static void test_wildcards(void **state) /* 38 */
 {
 	(void)state;
@@ -190,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_both_lists_mean_afresh),
 		cmocka_unit_test(test_lists_ride_on_answers),
 		cmocka_unit_test(test_initial_versions),
+		cmocka_unit_test(test_a_claim_with_nul_is_none),
 		cmocka_unit_test(test_wildcards),
 		cmocka_unit_test(test_only_what_changed),
 		cmocka_unit_test(test_nack),
