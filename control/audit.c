@@ -1,5 +1,5 @@
-/* control/audit.c - who decided what: one line in the log and one record in the store, written with the effect's own
- * transaction, so before the effect. Never key material. */
+/* control/audit.c - who decided what: a record in the store, and mostly a line in the log, written with the effect's
+ * own transaction, so before the effect. Never key material. */
 #include <jansson.h>
 #include "base/io/json_memory.h"
 #include "base/log.h"
@@ -23,7 +23,7 @@ static void on_written(void *arg, struct fault *f)
 	fault_free(f);
 }
 
-void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
+void audit_record(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
 	const char *by, const char *detail)
 {
 	json_t *o = json_object();
@@ -34,10 +34,16 @@ void audit_note(struct control *c, struct store_tx *tx, const char *event, const
 	char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(o);
 	invariant(text);
-	log_event(LOG_INFO, event, LS("secret", entry), LS("version", version), LS("by", by), LS("detail", detail));
 	struct store_tx *own = tx ? NULL : store_tx_new();
 	store_tx_audit(tx ? tx : own, control_now_ms(c), event, text);
 	json_memory_free_text(text);
 	if (own)
 		store_commit(c->o.store, own, on_written, NULL);
+}
+
+void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
+	const char *by, const char *detail)
+{
+	log_event(LOG_INFO, event, LS("secret", entry), LS("version", version), LS("by", by), LS("detail", detail));
+	audit_record(c, tx, event, entry, version, by, detail);
 }

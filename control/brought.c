@@ -47,13 +47,13 @@ static struct fault *check_put(struct control *c, const char *name, enum secret_
 		return fault_set_retryable(
 			fault_new(FAULT_CONFLICT, "%s is being changed by another order; try again", safe), -1);
 	if (e->current && e->kind != kind)
-		return fault_new(FAULT_CONFLICT, "%s is a %s; delete it before you put a %s", safe,
+		return fault_new(FAULT_CONFLICT, "%s is of kind %s; delete it before you put a %s", safe,
 			secret_kind_name(e->kind), secret_kind_name(kind));
 	/* Envoy applies another kind openly (no verification at all): while anyone subscribes, the kind stays. */
 	if (!e->current && e->subscribers && e->kind && e->kind != kind)
 		return fault_new(FAULT_CONFLICT,
-			"%s was a %s and %zu proxies still subscribe to it; its kind cannot change while they do", safe,
-			secret_kind_name(e->kind), e->subscriber_count);
+			"%s was of kind %s and %zu proxies still subscribe to it; its kind cannot change while they do",
+			safe, secret_kind_name(e->kind), e->subscriber_count);
 	return NULL;
 }
 

@@ -9,12 +9,22 @@
 
 enum { DENIALS_MAX = 1024 };
 
+/* As it stands in YAML, or quoted where it must be. */
+static char *yaml_name(const char *name)
+{
+	size_t plain = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./");
+	if (!name[plain] && name[0] != '-' && name[0] != '.')
+		return mem_strdup(name);
+	AUTO(mem_freep) char *safe = text_escaped(name);
+	return mem_printf("\"%s\"", safe);
+}
+
 static char *hint_for(const struct identity *i, const char *name, const char *why)
 {
 	if (why)
 		return mem_strdup(why);
-	AUTO(mem_freep) char *safe = text_escaped(name);
-	return mem_printf("add {who: %s, may: [\"%s\"]}", identity_who(i), safe);
+	AUTO(mem_freep) char *text = yaml_name(name);
+	return mem_printf("add {who: %s, may: [%s]}", identity_who(i), text);
 }
 
 void denial_note(struct control *c, const struct identity *i, const char *name, const struct node *n, const char *why)
@@ -44,7 +54,9 @@ void denial_note(struct control *c, const struct identity *i, const char *name, 
 	d->first_at_ms = d->last_at_ms = now;
 	d->count = 1;
 	HASH_ADD_KEYPTR(hh, c->denials, d->key, strlen(d->key), d);
-	audit_note(c, NULL, "policy.denied", name, NULL, d->identity, d->hint);
+	log_event(LOG_WARN, "policy.denied", LS("identity", d->identity), LS("secret", name), LS("node", d->node),
+		LS("hint", d->hint));
+	audit_record(c, NULL, "policy.denied", name, NULL, d->identity, d->hint);
 }
 
 static void denial_free(struct denial *d)

@@ -150,7 +150,7 @@ void publish_version(
 void publish_current(struct entry *e); /* again, to all: an idempotent answer to `wanted` */
 void publish_absent(struct entry *e, int worker, enum absent_reason reason);
 void publish_delete(struct entry *e, const char *by, control_done_fn *done, void *arg);
-void publish_rewrite(struct entry *e);  /* a memory-only version is offered to the store again */
+void publish_rewrite(struct entry *e); /* a memory-only version is offered to the store again */
 /** done once every worker has taken in seq. */
 void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg);
 void barrier_applied(struct control *c, unsigned worker, uint64_t seq);
@@ -186,6 +186,8 @@ void quarantine_end_entry(struct control *c, const struct entry *e); /* a newer 
 void quarantine_free(struct control *c);
 
 /* audit.c: one line in the log and one record, before the effect */
+void audit_record(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
+	const char *by, const char *detail); /* without the line in the log */
 void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
 	const char *by, const char *detail);
 
@@ -196,6 +198,5 @@ void control_make_exact_entries(struct control *c);
 /* meters.c */
 void meters_issued(struct control *c, const char *authority, const struct fault *f); /* f NULL: accepted */
 void meters_denied(struct control *c);
-void meters_nacked(struct control *c);
 void meters_discarded(struct control *c);
 #endif

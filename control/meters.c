@@ -10,7 +10,7 @@ enum { SECRETS_MAX = 20000, AUTHORITIES_MAX = 256 };
 struct control_meters {
 	struct metrics *registry;
 	struct metrics_family *issued, *failed;
-	struct counter *denials, *nacks, *discarded;
+	struct counter *denials, *discarded;
 };
 
 typedef double secret_value_fn(const struct entry *e);
@@ -110,7 +110,6 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 			.labels = {"authority", "code"},
 			.max_children = AUTHORITIES_MAX});
 	k->denials = metrics_add_counter(m, "leafcast_denials", "Names asked for that policy does not grant.");
-	k->nacks = metrics_add_counter(m, "leafcast_secret_nacks", "NACKs that control was told of.");
 	k->discarded = metrics_add_counter(
 		m, "leafcast_versions_discarded", "Leaves wiped because their definition changed meanwhile.");
 	metrics_add_collected(m, METRICS_GAUGE,
@@ -171,12 +170,6 @@ void meters_denied(struct control *c)
 {
 	if (c->meters)
 		counter_inc(c->meters->denials);
-}
-
-void meters_nacked(struct control *c)
-{
-	if (c->meters)
-		counter_inc(c->meters->nacks);
 }
 
 void meters_discarded(struct control *c)

@@ -42,8 +42,9 @@ static struct fault *check(struct control *c, const struct definitions *d)
 					"secrets.%s: this name was put; `leafcast delete %s` first", def->name,
 					def->name);
 			if (e->kind != def->kind)
-				return fault_new(FAULT_CONFLICT, "secrets.%s is a %s; its kind cannot change to %s",
-					def->name, secret_kind_name(e->kind), secret_kind_name(def->kind));
+				return fault_new(FAULT_CONFLICT,
+					"secrets.%s is of kind %s; its kind cannot change to %s", def->name,
+					secret_kind_name(e->kind), secret_kind_name(def->kind));
 		}
 	}
 	return NULL;

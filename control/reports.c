@@ -84,7 +84,6 @@ static void nacked(struct control *c, unsigned worker, const struct report *r)
 	log_event(LOG_WARN, "secret.nacked", LS("secret", entry_key_text(e->key)), LS("node", node),
 		LS("identity", identity_text(r->identity)), LS("version", r->nacked_version), LI("code", r->nack_code),
 		LS("message", s->nack_text));
-	meters_nacked(c);
 	quarantine_note(c, r, e);
 }
 

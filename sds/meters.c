@@ -26,17 +26,17 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	struct sds_meters *k = mem_new(struct sds_meters);
 	k->registry = m;
 	struct metrics_family *streams = metrics_add_family(m, METRICS_GAUGE,
-		&(struct metrics_def){.name = "leafcast_sds_streams",
+		&(struct metrics_def){.name = "leafcast_streams",
 			.help = "Open calls, by method.",
 			.labels = {"method"},
 			.max_children = METHOD_COUNT});
 	struct metrics_family *calls = metrics_add_family(m, METRICS_COUNTER,
-		&(struct metrics_def){.name = "leafcast_sds_calls",
+		&(struct metrics_def){.name = "leafcast_calls",
 			.help = "Calls begun, by method.",
 			.labels = {"method"},
 			.max_children = METHOD_COUNT});
 	struct metrics_family *ends = metrics_add_family(m, METRICS_COUNTER,
-		&(struct metrics_def){.name = "leafcast_sds_call_ends",
+		&(struct metrics_def){.name = "leafcast_call_ends",
 			.help = "Calls that we ended, by gRPC status.",
 			.labels = {"status"},
 			.max_children = STATUSES});
@@ -47,11 +47,11 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	}
 	for (size_t i = 0; i < STATUSES; i++)
 		k->ends[i] = metrics_counter_of(ends, &status_names[i]);
-	k->pushes = metrics_add_counter(m, "leafcast_sds_pushes", "Secrets sent on streams.");
-	k->acks = metrics_add_counter(m, "leafcast_sds_acks", "Secrets that a client ACKed.");
-	k->nacks = metrics_add_counter(m, "leafcast_sds_nacks", "Secrets that a client NACKed.");
+	k->pushes = metrics_add_counter(m, "leafcast_pushes", "Secrets sent on streams.");
+	k->acks = metrics_add_counter(m, "leafcast_acks", "Secrets that a client ACKed.");
+	k->nacks = metrics_add_counter(m, "leafcast_nacks", "Secrets that a client NACKed.");
 	k->push_to_ack = metrics_add_histogram(
-		m, "leafcast_sds_push_to_ack_seconds", "From a push to its ACK.", push_bounds, ARRAY_LEN(push_bounds));
+		m, "leafcast_push_to_ack_seconds", "From a push to its ACK.", push_bounds, ARRAY_LEN(push_bounds));
 	return k;
 }
 

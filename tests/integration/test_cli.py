@@ -278,6 +278,8 @@ def test_status_tells_what_is_there(server):
         assert secret["renew_at"] < secret["not_after"]
         text = server.cli("status").stdout
         assert "envoy-node" in text and "mesh-roots" in text
+        server.cli("rotate", "envoy-node")
+        answer, _ = stream.receive_secrets()
         stream.nack(answer, text="cannot -----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY----- load")
         secret = wait.until(lambda: next((s for s in server.status()["secrets"] if s["name"] == "envoy-node" and
                                           s["last_nack"]), None), 10, "the NACK in status")

@@ -93,12 +93,16 @@ def test_put_secrets_outlive_a_crash(configured, folder):
 def test_state_with_seal_key_but_no_database_is_refused(server):
     server.start()
     server.stop()
-    databases = [f for f in os.listdir(server.state) if f != "seal.key"]
+    databases = [f for f in os.listdir(server.state) if f.startswith("leafcast.db")]
     assert databases and "seal.key" in os.listdir(server.state)
+    key = (server.state / "seal.key").read_bytes()
     for f in databases:
         os.unlink(server.state / f)
-    refused(server, "seal")
-    assert os.listdir(server.state) == ["seal.key"]
+    refused(server, "refused, because a first start would make a new root")
+    assert sorted(os.listdir(server.state)) == ["lock", "seal.key"] and (server.state / "seal.key").read_bytes() == key
+    os.unlink(server.state / "lock")                                # also where only the key is left
+    refused(server, "seal key")
+    assert not [f for f in os.listdir(server.state) if f.startswith("leafcast.db")]
 
 
 def test_another_seal_key_is_refused(server):
@@ -248,7 +252,9 @@ def test_sighup_takes_a_new_config(configured):
     with SdsClient("unix:" + configured.socket) as client:
         stream = client.delta()
         stream.request(["new-roots"])
-        assert list(stream.receive().removed_resources) == ["new-roots"]
+        absent = stream.receive()
+        assert list(absent.removed_resources) == ["new-roots"]
+        stream.ack(absent)
         changed = plain(configured)
         changed["secrets"]["new-roots"] = {"bundle": ["mesh"]}
         configured.write_config(changed)

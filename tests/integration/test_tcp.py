@@ -25,7 +25,7 @@ def server(module_folder):
     settings["profiles"]["foreign"] = {"authority": "other"}
     settings["secrets"]["stranger"] = {"profile": "workload", "uri": ["spiffe://example.org/stranger"]}
     settings["secrets"]["foreign-node"] = {"profile": "foreign", "uri": [ENVOY_URI]}
-    settings["secrets"]["per-caller"] = {"profile": "workload", "uri": ["{uri}/leaf"]}
+    settings["secrets"]["per-caller"] = {"profile": "workload", "uri": ["spiffe://example.org/of/{spiffe.path}"]}
     made.write_config(settings)
     module_folder.ending(made).start()
     made.credentials = tcp_credentials(made, made.folder)
@@ -84,7 +84,7 @@ def test_template_takes_the_proven_uri(server):
         secret = secrets_of(c.fetch(["per-caller"]))["per-caller"]
     certificate = x509.load_pem_x509_certificate(secret.tls_certificate.certificate_chain.inline_bytes)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [ENVOY_URI + "/leaf"]
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [ENVOY_URI.replace("example.org/", "example.org/of/")]
 
 
 def test_template_without_the_attribute_is_unknown(server):
