@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/ref.h"
+#include "base/text.h"
 
 /* bytes: the name, then each attribute, each ended by NUL: neither can hold one. */
 struct entry_key {
@@ -49,12 +50,12 @@ enum { ATTRIBUTES_MAX = 32 };
 
 struct entry_key *entry_key_from_bytes(const void *bytes, size_t len)
 {
-	const char *at = bytes, *end = at + len;
+	const char *at = bytes;
 	const char *parts[ATTRIBUTES_MAX + 1];
 	size_t count = 0;
-	if (!len || end[-1] != 0 || !*at)
+	if (!len || at[len - 1] != 0 || !text_is_name(at, strlen(at)))
 		return NULL;
-	for (; at < end; at += strlen(at) + 1) {
+	for (const char *end = at + len; at < end; at += strlen(at) + 1) {
 		if (count == ARRAY_LEN(parts))
 			return NULL;
 		parts[count++] = at;

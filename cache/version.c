@@ -7,6 +7,7 @@
 #include "base/credential.h"
 #include "base/fault.h"
 #include "base/gate.h"
+#include "base/io/mailbox.h"
 #include "base/mem.h"
 #include "base/ref.h"
 #include "base/secret.h"
@@ -17,6 +18,7 @@
 enum { ID_BYTES = 16 };
 
 struct version {
+	struct mail mail; /* its last journey: to the reaper */
 	struct ref ref;
 	char id[2 * ID_BYTES + 1];
 	enum secret_kind kind;
@@ -175,6 +177,17 @@ void version_set_reaper(void (*take)(void *arg, struct version *v), void *arg)
 {
 	reaper.take = take;
 	reaper.arg = arg;
+}
+
+static void wipe_mail(struct mail *m)
+{
+	version_wipe(container_of(m, struct version, mail));
+}
+
+struct mail *version_mail(struct version *v)
+{
+	v->mail.free = wipe_mail;
+	return &v->mail;
 }
 
 void version_wipe(struct version *v)

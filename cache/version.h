@@ -11,6 +11,7 @@ struct anchors;
 struct credential;
 struct entry_key;
 struct fault;
+struct mail;
 struct version;
 
 enum secret_kind { SECRET_TLS_CERTIFICATE = 1, SECRET_VALIDATION_CONTEXT = 2 };
@@ -34,9 +35,11 @@ MUST_USE struct fault *version_new_bundle(
 struct version *version_ref(struct version *v);
 void version_unref(struct version *v); /* any thread; NULL is fine */
 void version_unrefp(struct version **v);
-/** Where versions go whose last reference fell; NULL: they are wiped on the spot. Set before threads start, and set to
- * NULL after they ended. reaper(arg, v) must in the end call version_wipe(v). */
+/** Where versions go whose last reference fell (cache/reaper.h); NULL: they are wiped on the spot. Set before threads
+ * start, and set to NULL after they ended. reaper(arg, v) must in the end call version_wipe(v). */
 void version_set_reaper(void (*reaper)(void *arg, struct version *v), void *arg);
+/** The way there, without an allocation: part of v, which its free() wipes. For a version without references. */
+struct mail *version_mail(struct version *v);
 void version_wipe(struct version *v);
 
 /** 32 lower-case hex digits: SHA-256 over kind, name and canonical DER (chain and the key's public part, or the sorted
