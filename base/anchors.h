@@ -16,7 +16,8 @@ struct fault;
 #define ANCHORS_MAX 512
 #define ANCHORS_PEM_MAX ((size_t)1024 * 1024)
 
-/** INVALID: empty, not a CA certificate (basicConstraints), above the limits. References to the certificates are taken. */
+/** INVALID: empty, not a CA certificate (basicConstraints), above the limits. References to the certificates are taken.
+ */
 MUST_USE struct fault *anchors_new(STACK_OF(X509) * certs, struct anchors **ret);
 /** The union of several sets (at least one). */
 MUST_USE struct fault *anchors_union(struct anchors *const *sets, size_t count, struct anchors **ret);
@@ -26,11 +27,11 @@ void anchors_unref(struct anchors *a); /* NULL is fine */
 void anchors_unrefp(struct anchors **a);
 size_t anchors_count(const struct anchors *a);
 const struct cert_info *anchors_info(const struct anchors *a, size_t i); /* borrowed */
-X509 *anchors_cert(const struct anchors *a, size_t i);                   /* borrowed */
+X509 *anchors_cert(const struct anchors *a, size_t i);			 /* borrowed */
 bool anchors_equal(const struct anchors *a, const struct anchors *b);
 bool anchors_contain(const struct anchors *a, X509 *cert);
 void anchors_pem(const struct anchors *a, struct buf *ret); /* appended */
-/** Does this chain (leaf first) lead to one of the anchors at this wall time (ms)? purpose: X509_PURPOSE_SSL_SERVER, _CLIENT
- *  or 0 for any. NULL when it does. INVALID names the certificate and the reason. */
+/** Does this chain (leaf first) lead to one of the anchors at this wall time (ms)? purpose: X509_PURPOSE_SSL_SERVER,
+ * _CLIENT or 0 for any. NULL when it does. INVALID names the certificate and the reason. */
 MUST_USE struct fault *anchors_verify(const struct anchors *a, STACK_OF(X509) * chain, int purpose, int64_t at_ms);
 #endif

@@ -1,6 +1,6 @@
-/* base/credential.h - a leaf certificate with its issuers and its private key, immutable and shared; and what there is to
- * know about one certificate. Normalised: leaf first, issuers in order, a root (self-signed issuer) dropped, key as PKCS#8.
- * A self-signed leaf that stands alone is kept. Thread: any. */
+/* base/credential.h - a leaf certificate with its issuers and its private key, immutable and shared; and what there is
+ * to know about one certificate. Normalised: leaf first, issuers in order, a root (self-signed issuer) dropped, key as
+ * PKCS#8. A self-signed leaf that stands alone is kept. Thread: any. */
 #ifndef BASE_CREDENTIAL_H
 #define BASE_CREDENTIAL_H
 #include <openssl/evp.h>
@@ -23,11 +23,11 @@ bool key_type_is_slow(enum key_type t); /* RSA: its generation is a slow job */
 
 /** What one certificate says. Values only; cert_info_free() releases. */
 struct cert_info {
-	char *subject;        /* RFC 2253 */
+	char *subject; /* RFC 2253 */
 	char *issuer;
-	char *serial;         /* lower-case hex, no colons */
-	char *sha256;         /* of the DER, lower-case hex */
-	char *key;            /* "ecdsa-p256", "rsa-2048", "ed25519", ... */
+	char *serial;	       /* lower-case hex, no colons */
+	char *sha256;	       /* of the DER, lower-case hex */
+	char *key;	       /* "ecdsa-p256", "rsa-2048", "ed25519", ... */
 	int64_t not_before_ms; /* wall */
 	int64_t not_after_ms;
 	bool is_ca;
@@ -36,9 +36,9 @@ struct cert_info {
 MUST_USE struct fault *cert_info_read(X509 *cert, struct cert_info *ret);
 void cert_info_free(struct cert_info *i);
 
-/** chain: leaf and issuers in any order, at most 16 certificates; key: its private key. References are taken, the caller
- *  keeps its own. INVALID: no certificate, no key, key and leaf do not match, issuers that do not belong to the chain.
- *  On success the caller owns a reference. */
+/** chain: leaf and issuers in any order, at most 16 certificates; key: its private key. References are taken, the
+ * caller keeps its own. INVALID: no certificate, no key, key and leaf do not match, issuers that do not belong to the
+ * chain. On success the caller owns a reference. */
 MUST_USE struct fault *credential_new(STACK_OF(X509) * chain, EVP_PKEY *key, struct credential **ret);
 struct credential *credential_ref(struct credential *c);
 void credential_unref(struct credential *c); /* NULL is fine */
@@ -53,5 +53,6 @@ void credential_chain_pem(const struct credential *c, struct buf *ret);
 /** PKCS#8 PEM as a secret that the caller owns. */
 MUST_USE struct fault *credential_key_pem(const struct credential *c, struct secret **ret);
 /** From what credential_chain_pem() and credential_key_pem() wrote. */
-MUST_USE struct fault *credential_from_pem(const void *chain, size_t chain_len, const struct secret *key, struct credential **ret);
+MUST_USE struct fault *credential_from_pem(
+	const void *chain, size_t chain_len, const struct secret *key, struct credential **ret);
 #endif

@@ -20,8 +20,9 @@ struct san_set {
 /** Most names in one set. */
 #define SAN_MAX 100
 
-/** Check and add one; a duplicate is no fault. INVALID says what a valid value looks like (DNS: labels, one leading "*."
- *  allowed, 253 bytes; URI: scheme and no spaces, 2,048 bytes; IP: v4 or v6 literal; e-mail: local@domain); EXHAUSTED past SAN_MAX. */
+/** Check and add one; a duplicate is no fault. INVALID says what a valid value looks like (DNS: labels, one leading
+ * "*." allowed, 253 bytes; URI: scheme and no spaces, 2,048 bytes; IP: v4 or v6 literal; e-mail: local@domain);
+ * EXHAUSTED past SAN_MAX. */
 MUST_USE struct fault *san_set_add(struct san_set *s, enum san_type type, const char *value);
 bool san_set_equal(const struct san_set *a, const struct san_set *b);
 bool san_set_contains(const struct san_set *s, enum san_type type, const char *value);
@@ -32,6 +33,6 @@ MUST_USE struct fault *san_set_to_extension(const struct san_set *s, bool critic
 /** "DNS:a, URI:b" appended, escaped for printing. */
 void san_set_print(const struct san_set *s, struct buf *ret);
 void san_set_copy(const struct san_set *from, struct san_set *ret);
-void san_set_free(struct san_set *s); /* releases the items, leaves it empty */
+void san_set_free(struct san_set *s);	       /* releases the items, leaves it empty */
 const char *san_type_name(enum san_type type); /* "DNS", "URI", "IP", "email" */
 #endif

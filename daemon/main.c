@@ -5,7 +5,6 @@
 #include "daemon/cli/cli.h"
 #include "daemon/process.h"
 #include "daemon/serve.h"
-#include "daemon/version.h"
 
 static void help(FILE *out)
 {

@@ -26,7 +26,6 @@
 #include "daemon/listeners.h"
 #include "daemon/process.h"
 #include "daemon/reaper.h"
-#include "daemon/version.h"
 #include "sds/server.h"
 
 /* Keys in work (not the cache) live in OpenSSL's secure heap. */

@@ -1,4 +1,5 @@
-/* base/io/evidence.h - what was proven about a peer, as plain values: gathered where the socket is, judged in control. */
+/* base/io/evidence.h - what was proven about a peer, as plain values: gathered where the socket is, judged in control.
+ */
 #ifndef BASE_IO_EVIDENCE_H
 #define BASE_IO_EVIDENCE_H
 #include <stddef.h>
@@ -12,7 +13,8 @@ struct evidence {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-	/* EVIDENCE_TLS: borrowed PEM of the verified client's leaf and of the intermediates that it sent (may be empty) */
+	/* EVIDENCE_TLS: borrowed PEM of the verified client's leaf and of the intermediates that it sent (may be empty)
+	 */
 	const char *leaf_pem;
 	size_t leaf_pem_len;
 	const char *chain_pem;
