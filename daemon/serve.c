@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/job.h"
@@ -19,13 +20,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "cache/reaper.h"
 #include "cache/store.h"
 #include "control/control.h"
 #include "daemon/admin/admin.h"
 #include "daemon/config.h"
 #include "daemon/listeners.h"
 #include "daemon/process.h"
-#include "daemon/reaper.h"
+
 #include "sds/server.h"
 
 /* Keys in work (not the cache) live in OpenSSL's secure heap. */
@@ -61,29 +63,68 @@ static struct fault *read_config(const char *path, struct config **ret)
 	return f;
 }
 
+static void stop(struct serve *s, const char *why);
+
+/* A listener may begin late, when its certificate has come: a port that cannot be had ends the process all the same. */
+static void refresh_listeners(struct serve *s)
+{
+	listeners_refresh_trust(s->listeners);
+	if (s->listeners && listeners_failed(s->listeners) && !s->stopping) {
+		s->exit_code = 1;
+		stop(s, "a listener could not be opened");
+	}
+}
+
+/* Every error of the file in one text: an operator mends them all before the next try. */
+static struct fault *with_errors(struct fault *f, const struct config_errors *errors)
+{
+	struct buf text = BUF_INIT;
+	config_errors_text(errors, &text);
+	if (!text.len)
+		return f;
+	buf_truncate(&text, text.len - 1); /* the last line end */
+	struct fault *all = fault_new(fault_code(f), "%s", buf_text(&text));
+	buf_free(&text);
+	fault_free(f);
+	return all;
+}
+
+static struct fault *read_next(struct serve *s, struct config **ret)
+{
+	struct config_errors *errors = NULL;
+	struct config *next = NULL;
+	struct fault *f = config_load_file(s->config_path, &next, &errors);
+	if (!f)
+		f = config_check_reload(s->config, next, &errors);
+	if (f) {
+		f = with_errors(f, errors);
+		config_free(next);
+	} else {
+		*ret = next;
+	}
+	config_errors_free(errors);
+	return f;
+}
+
 static struct fault *reload(void *arg)
 {
 	struct serve *s = arg;
 	struct config *next = NULL;
-	struct config_errors *errors = NULL;
 	if (!s->config_path)
 		return fault_new(FAULT_INVALID, "leafcast runs without a config file: there is nothing to read again");
 	if (s->stopping)
 		return fault_new(FAULT_UNAVAILABLE, "leafcast is stopping");
-	struct fault *f = config_load_file(s->config_path, &next, &errors);
-	if (!f)
-		f = config_check_reload(s->config, next, &errors);
-	config_errors_free(errors);
-	if (!f)
-		f = control_reload(s->control, config_take_definitions(next));
+	TRY(read_next(s, &next));
+	struct fault *f = control_reload(s->control, config_take_definitions(next));
 	if (f) {
 		config_free(next);
 		return f;
 	}
 	log_set_level(next->log_level);
+	log_set_format(next->log_format);
 	config_free(s->config);
 	s->config = next;
-	listeners_refresh_trust(s->listeners);
+	refresh_listeners(s);
 	return NULL;
 }
 
@@ -144,16 +185,6 @@ static void on_signal(uv_signal_t *h, int number)
 		log_event(LOG_ERROR, "config.refused", LS("effect", "the old config stays in force"), LF(f));
 	fault_free(f);
 	systemd_notify("READY=1");
-}
-
-/* A listener may begin late, when its certificate has come: a port that cannot be had ends the process all the same. */
-static void refresh_listeners(struct serve *s)
-{
-	listeners_refresh_trust(s->listeners);
-	if (s->listeners && listeners_failed(s->listeners) && !s->stopping) {
-		s->exit_code = 1;
-		stop(s, "a listener could not be opened");
-	}
 }
 
 static void on_ready(void *arg, struct fault *f)
