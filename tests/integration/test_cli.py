@@ -280,7 +280,7 @@ def test_status_tells_what_is_there(server):
         assert "envoy-node" in text and "mesh-roots" in text
         server.cli("rotate", "envoy-node")
         answer, _ = stream.receive_secrets()
-        stream.nack(answer, text="cannot -----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY----- load")
+        stream.nack(answer, text="cannot load -----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----")
         secret = wait.until(lambda: next((s for s in server.status()["secrets"] if s["name"] == "envoy-node" and
                                           s["last_nack"]), None), 10, "the NACK in status")
         assert "load" in secret["last_nack"] and "MIGH" not in secret["last_nack"]
