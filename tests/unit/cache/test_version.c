@@ -58,6 +58,56 @@ static void test_id_is_of_the_content_alone(void **arg)
 	assert_int_equal(len, two_len);
 }
 
+/* Calculated apart from our code, and for good: what a release named so, every later one must name so. */
+static const char ROOT[] = "-----BEGIN CERTIFICATE-----\n"
+			   "MIIBiTCCAS+gAwIBAgIUKYOESmYxijc4EJsE8wJ5mwSQnV0wCgYIKoZIzj0EAwIw\n"
+			   "ETEPMA0GA1UEAwwGZ29sZGVuMCAXDTI2MTEyNDEzNDM1NVoYDzIxMjYxMDMxMTM0\n"
+			   "MzU1WjARMQ8wDQYDVQQDDAZnb2xkZW4wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
+			   "AAQnzd4RabnNYb9VsDgRKD7B7J2p3BCytnJiMPT3efDe5d2uSBSxz0jl3z3pUdQX\n"
+			   "039BLiecAS1sEwFKYnzzb41so2MwYTAdBgNVHQ4EFgQU4PyCln/Wpg4sCR6Bspw2\n"
+			   "lovL0jAwHwYDVR0jBBgwFoAU4PyCln/Wpg4sCR6Bspw2lovL0jAwDwYDVR0TAQH/\n"
+			   "BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAgQwCgYIKoZIzj0EAwIDSAAwRQIhAJIsl0J7\n"
+			   "uSgyDqzC0f/57VmB2xbampUGIiMUBfxqOTPjAiAyyeoliGGrYLAGJhYFYiDF6hyG\n"
+			   "cao3UaOll3rUADWqgw==\n"
+			   "-----END CERTIFICATE-----\n";
+static const char LEAF[] = "-----BEGIN CERTIFICATE-----\n"
+			   "MIIBwzCCAWmgAwIBAgIUQHb6MUShPd8XP4h5dkdmFmzoVHgwCgYIKoZIzj0EAwIw\n"
+			   "ETEPMA0GA1UEAwwGZ29sZGVuMCAXDTI2MTEyNDEzNDM1NVoYDzIxMjYxMDMxMTM0\n"
+			   "MzU1WjAPMQ0wCwYDVQQDDARsZWFmMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n"
+			   "4FKw+mDOzWgzjMQxYl6xkyBmyUsZQqOQfIcoIzy1KXCGlZIQO7ch7fmMcXo85ub5\n"
+			   "XtzKNOhE7vMvDjCiYOQzr6OBnjCBmzAMBgNVHRMBAf8EAjAAMA4GA1UdDwEB/wQE\n"
+			   "AwIHgDAdBgNVHSUEFjAUBggrBgEFBQcDAQYIKwYBBQUHAwIwHAYDVR0RBBUwE4YR\n"
+			   "c3BpZmZlOi8vdC9nb2xkZW4wHQYDVR0OBBYEFL5HSHi/scPXoAmGE2af6hM4jjsi\n"
+			   "MB8GA1UdIwQYMBaAFOD8gpZ/1qYOLAkegbKcNpaLy9IwMAoGCCqGSM49BAMCA0gA\n"
+			   "MEUCIQDInEPxqrwFxR4tW7tuoouTlzSOhoXhggjQIUD7G9T/UAIgC96ErnU22n+4\n"
+			   "nUUHF5Xv7d9+JiPEnGFtwChR8vZ6yTM=\n"
+			   "-----END CERTIFICATE-----\n";
+static const char LEAF_KEY[] = "-----BEGIN PRIVATE KEY-----\n"
+			       "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgseczT+Ky4fU5pQ16\n"
+			       "BJvIyU5PC5UCPdhxbt/bbtewZDShRANCAATgUrD6YM7NaDOMxDFiXrGTIGbJSxlC\n"
+			       "o5B8hygjPLUpcIaVkhA7tyHt+Yxxejzm5vle3Mo06ETu8y8OMKJg5DOv\n"
+			       "-----END PRIVATE KEY-----\n";
+
+static void test_ids_are_the_same_in_every_release(void **arg)
+{
+	(void)arg;
+	static const char *const attributes[] = {"uid=7"};
+	const struct version_origin o = {NULL, NULL, 0};
+	AUTO(entry_key_unrefp) struct entry_key *one = entry_key_new("default", attributes, 1);
+	AUTO(entry_key_unrefp) struct entry_key *roots = entry_key_new("ROOTCA", NULL, 0);
+	AUTO(secret_freep) struct secret *key = NULL;
+	AUTO(credential_unrefp) struct credential *c = NULL;
+	AUTO(anchors_unrefp) struct anchors *a = NULL;
+	AUTO(version_unrefp) struct version *leaf = NULL, *bundle = NULL;
+	assert_null(secret_new(LEAF_KEY, sizeof LEAF_KEY - 1, &key));
+	assert_null(credential_from_pem(LEAF, sizeof LEAF - 1, key, &c));
+	assert_null(anchors_from_pem(ROOT, sizeof ROOT - 1, &a));
+	assert_null(version_new_certificate(one, c, &o, &leaf));
+	assert_null(version_new_bundle(roots, a, &o, &bundle));
+	assert_string_equal(version_id(leaf), "ccf9f6c520146c2edd3a1df53ff2f495");
+	assert_string_equal(version_id(bundle), "71d67ac055f3e93e700f71a200bf38a0");
+}
+
 static void test_id_covers_entry_content_and_kind(void **arg)
 {
 	struct state *s = *arg;
@@ -232,6 +282,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_id_is_of_the_content_alone, setup, teardown),
+		cmocka_unit_test(test_ids_are_the_same_in_every_release),
 		cmocka_unit_test_setup_teardown(test_id_covers_entry_content_and_kind, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order_of_anchors_does_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_times_and_life, setup, teardown),
