@@ -7,7 +7,6 @@ import tempfile
 
 import pytest
 
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 sys.path.insert(0, os.path.dirname(__file__))
 from harness import paths  # noqa: E402
 

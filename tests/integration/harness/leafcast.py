@@ -51,7 +51,7 @@ class Leafcast:
         return {k: v for k, v in env.items() if v is not None}
 
     # --- life --------------------------------------------------------------------------------------------------------
-    def spawn(self, *args, notify=True, pass_fds=(), prefix=()):
+    def spawn(self, *args, notify=True, prefix=()):
         """Start without waiting for anything."""
         env = self.env()
         if notify:
@@ -67,7 +67,7 @@ class Leafcast:
         if self.config_file:
             argv += ["-c", str(self.config_file)]
         self.process = process.Process(argv + list(args), env=env, cwd=self.folder, user=self.user,
-                                       log=self.folder / "leafcast.log", pass_fds=pass_fds)
+                                       log=self.folder / "leafcast.log")
         return self
 
     def start(self, *args):
@@ -148,9 +148,8 @@ class Leafcast:
         """Run `leafcast ARGS` against this server; the exit code is checked (None: any)."""
         program = self.binary if user is None else paths.for_other_users(self.binary, self.folder)
         result = subprocess.run(
-            [program, *map(str, args)], env={**self.env(), "LEAFCAST_ADMIN": self.admin, **(env or {})},
-            input=stdin, text=True, capture_output=True, timeout=timeout_s, cwd=self.folder,
-            **({} if user is None else {"user": user, "group": user, "extra_groups": []}))
+            [*process.as_user(user), program, *map(str, args)], cwd=self.folder, input=stdin, text=True,
+            env={**self.env(), "LEAFCAST_ADMIN": self.admin, **(env or {})}, capture_output=True, timeout=timeout_s)
         if code is not None:
             assert result.returncode == code, "leafcast %s ended with %d:\n%s%s" % (
                 " ".join(map(str, args)), result.returncode, result.stdout, result.stderr)

@@ -1,9 +1,9 @@
 """A child process whose output is read as it comes. It is ended by its own pid, and never outlives its owner.
 
 It is in a process group of its own, so that Ctrl-C reaches us alone and things end in order. Start it from a thread
-that stays: PR_SET_PDEATHSIG fires when the thread that forked ends.
+that stays: --pdeathsig fires when the thread that forked ends. setpriv (util-linux) does what would else need Python
+code between fork and exec, which threads of gRPC do not survive.
 """
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,24 +11,21 @@ import threading
 
 from . import wait
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
-
-def _die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def as_user(user):
+    """What stands before a program's own argv to run it as this user, with no further groups."""
+    return [] if user is None else ["setpriv", "--reuid=%d" % user, "--regid=%d" % user, "--clear-groups", "--"]
 
 
 class Process:
     """argv runs from construction on; lines holds stdout and stderr together, line by line."""
 
-    def __init__(self, argv, env=None, cwd=None, user=None, group=None, log=None, pass_fds=()):
+    def __init__(self, argv, env=None, cwd=None, user=None, log=None):
         self.argv = argv
         self.lines = wait.Signal()
-        extra = {} if user is None else {"user": user, "group": user if group is None else group, "extra_groups": []}
         self._process = subprocess.Popen(
-            argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent, process_group=0, pass_fds=pass_fds, **extra)
+            [*as_user(user), "setpriv", "--pdeathsig", "KILL", "--", *argv], env=env, cwd=cwd, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
         self.pid = self._process.pid
         self._reader = threading.Thread(target=self._read, args=(log,), daemon=True)
         self._reader.start()
