@@ -25,7 +25,8 @@ static void check(const char *out)
 		invariant((unsigned char)out[i] >= 0x20 && out[i] != 0x7f);
 }
 
-static void check_without_key(const char *out)
+/* A piece that the text itself holds, outside of any block, may stay. */
+static void check_without_key(const char *out, const uint8_t *data, size_t len)
 {
 	check(out);
 	const char *begin = strchr(key, '\n') + 1, *end = strstr(key, "\n-----END");
@@ -33,7 +34,7 @@ static void check_without_key(const char *out)
 		char piece[11];
 		memcpy(piece, at, 10);
 		piece[10] = 0;
-		invariant(strchr(piece, '\n') || !strstr(out, piece));
+		invariant(strchr(piece, '\n') || !strstr(out, piece) || memmem(data, len, piece, 10));
 	}
 }
 
@@ -41,15 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	AUTO(mem_freep) char *out = request_redact((struct view){(const char *)data, len});
 	check(out);
-	if (strstr(out, "G0WAQ") || strstr(out, "2FKTN") || strstr(out, "MIGHA"))
-		return 0; /* the text has learnt the key, and may say it unspoilt by any block */
 	struct buf around = BUF_INIT;
 	size_t before = len ? data[0] % (len + 1) : 0;
 	buf_add(&around, data, before);
 	buf_add_text(&around, key);
 	buf_add(&around, data + before, len - before);
 	AUTO(mem_freep) char *redacted = request_redact((struct view){(const char *)around.data, around.len});
-	check_without_key(redacted);
+	check_without_key(redacted, data, len);
 	buf_free(&around);
 	return 0;
 }
