@@ -62,8 +62,9 @@ static char *describe_key(EVP_PKEY *key)
 		return mem_strdup("unknown");
 	switch (EVP_PKEY_get_base_id(key)) {
 	case EVP_PKEY_RSA:
-	case EVP_PKEY_RSA_PSS:
 		return mem_printf("rsa-%d", EVP_PKEY_get_bits(key));
+	case EVP_PKEY_RSA_PSS:
+		return mem_printf("rsa-pss-%d", EVP_PKEY_get_bits(key));
 	case EVP_PKEY_EC:
 		if (EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1)
 			return mem_strdup("ecdsa");
@@ -182,6 +183,15 @@ static X509 *find_leaf(STACK_OF(X509) * certs, EVP_PKEY *key)
 	return NULL;
 }
 
+/* Names and key identifiers only claim it: two CAs may bear one name, and then the signature decides. */
+static bool has_issued(X509 *issuer, X509 *of)
+{
+	EVP_PKEY *key = X509_get0_pubkey(issuer);
+	bool yes = key && X509_check_issued(issuer, of) == X509_V_OK && X509_verify(of, key) == 1;
+	ERR_clear_error();
+	return yes;
+}
+
 static X509 *find_issuer(STACK_OF(X509) * certs, STACK_OF(X509) * taken, X509 *of)
 {
 	for (int i = 0; i < sk_X509_num(certs); i++) {
@@ -189,7 +199,7 @@ static X509 *find_issuer(STACK_OF(X509) * certs, STACK_OF(X509) * taken, X509 *o
 		bool used = false;
 		for (int k = 0; k < sk_X509_num(taken); k++)
 			used = used || X509_cmp(sk_X509_value(taken, k), c) == 0;
-		if (!used && X509_check_issued(c, of) == X509_V_OK)
+		if (!used && has_issued(c, of))
 			return c;
 	}
 	return NULL;
