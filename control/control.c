@@ -45,6 +45,8 @@ static void on_watch(void *arg)
 		replan_all(c);
 	}
 	c->clock_offset_ms = offset;
+	for (struct entry *e = c->entries; e; e = e->hh.next)
+		entry_watch_expiry(e, now);
 	for (struct entry *e = c->entries; c->memory_only && e; e = e->hh.next)
 		if (e->memory_only && !e->committing && !store_pending(c->o.store))
 			publish_rewrite(e);

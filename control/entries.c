@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/loop.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "control/internal.h"
 
@@ -70,4 +71,18 @@ void entry_set_error(struct entry *e, const struct fault *f)
 	free(e->last_error);
 	e->last_error = f ? mem_strdup(fault_text(f)) : NULL;
 	e->last_error_at_ms = f ? control_now_ms(e->control) : 0;
+}
+
+void entry_watch_expiry(struct entry *e, int64_t now_ms)
+{
+	if (!e->current || version_not_after_ms(e->current) > now_ms) {
+		e->told_expired = false;
+		return;
+	}
+	if (e->told_expired)
+		return;
+	e->told_expired = true;
+	log_event(LOG_ERROR, "secret.expired", LS("secret", entry_key_text(e->key)),
+		LS("version", version_id(e->current)), LT("not_after", version_not_after_ms(e->current)),
+		LI("subscribers", e->subscriber_count), LS("effect", "it is still served; peers will refuse it"));
 }

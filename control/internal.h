@@ -64,6 +64,7 @@ struct entry {
 	int64_t retry_at_ms; /* wall; 0 none */
 	int64_t wanted_at_ms;
 	bool ordered;
+	bool told_expired;
 	bool outdated; /* current is not what the config asks for any more */
 	struct waiter *waiters;
 	char *last_error;
@@ -140,6 +141,8 @@ struct entry *entry_make(struct control *c, struct entry_key *key); /* finds or 
 void entry_drop_if_idle(struct entry *e);			    /* frees one that means nothing to anybody */
 void entry_free(struct entry *e);
 struct entry_key *entry_key_internal(const char *name); /* of a certificate of our own */
+/** An expired version is served all the same (a proxy without one is worse), but not silently: once per version. */
+void entry_watch_expiry(struct entry *e, int64_t now_ms);
 void entry_set_error(struct entry *e, const struct fault *f);
 
 /* publish.c: from a new version to every worker. Commit comes before publish (design: invariant 5). */
