@@ -22,10 +22,10 @@ from harness.leafcast import Leafcast  # noqa: E402
 from harness.traffic import Traffic  # noqa: E402
 
 
-def server_config(uid):
-    """examples/leafcast/pair.yaml for this user, without the TCP listener: leaf lifetime 30 s."""
+def server_config(uid, socket):
+    """examples/leafcast/pair.yaml for this user and place, without the TCP listener: leaf lifetime 30 s."""
     config = examples.load("leafcast/pair.yaml")
-    config["listen"] = [x for x in config["listen"] if "unix" in x]
+    config["listen"] = [{"unix": {"path": socket}}]
     config["policy"] = [{**rule, "who": {"uid": uid}} for rule in config["policy"] if "uid" in rule["who"]]
     return config
 
@@ -66,7 +66,8 @@ class Screen:
 
 
 def run(options, folder, stack):
-    server = Leafcast(folder / "leafcast", server_config(os.geteuid()), binary=options.leafcast)
+    server = Leafcast(folder / "leafcast", binary=options.leafcast)
+    server.write_config(server_config(os.geteuid(), server.socket))
     stack.callback(server.end)
     server.start()
     print("leafcast    pid %d, log %s" % (server.process.pid, server.folder / "leafcast.log"))
