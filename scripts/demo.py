@@ -5,7 +5,6 @@ here ends here, also on Ctrl-C, and the folder goes with it.
 """
 import argparse
 import contextlib
-import os
 import pathlib
 import shutil
 import signal
@@ -15,19 +14,11 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/integration"))
-from harness import examples, wait  # noqa: E402
+from harness import examples, fleet, wait  # noqa: E402
 from harness.backend import Backend  # noqa: E402
 from harness.envoy import Envoy  # noqa: E402
 from harness.leafcast import Leafcast  # noqa: E402
 from harness.traffic import Traffic  # noqa: E402
-
-
-def server_config(uid, socket):
-    """examples/leafcast/pair.yaml for this user and place, without the TCP listener: leaf lifetime 30 s."""
-    config = examples.load("leafcast/pair.yaml")
-    config["listen"] = [{"unix": {"path": socket}}]
-    config["policy"] = [{**rule, "who": {"uid": uid}} for rule in config["policy"] if "uid" in rule["who"]]
-    return config
 
 
 def start_envoy(folder, side, flavour, socket, ports):
@@ -67,7 +58,7 @@ class Screen:
 
 def run(options, folder, stack):
     server = Leafcast(folder / "leafcast", binary=options.leafcast)
-    server.write_config(server_config(os.geteuid(), server.socket))
+    server.write_config(fleet.config(server, "%ds" % options.lifetime))
     stack.callback(server.end)
     server.start()
     print("leafcast    pid %d, log %s" % (server.process.pid, server.folder / "leafcast.log"))
@@ -88,7 +79,7 @@ def run(options, folder, stack):
     traffic = Traffic(period_s=0.05)
     screen = Screen(traffic.add("demo", egress))
     try:
-        with contextlib.suppress(wait.Expired):
+        with contextlib.suppress(wait.Expired, KeyboardInterrupt):
             wait.until(screen.update, options.seconds or 365 * 86400, "", poll_s=0.2)
     finally:
         traffic.stop()
@@ -100,21 +91,29 @@ def run(options, folder, stack):
     return 1 if traffic.failures() else 0
 
 
+def end_once(*_):
+    """The first signal ends the demo; what comes after it must not stop the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--leafcast", required=True)
     options.add_argument("--started-ms", type=int, default=int(time.time() * 1000))
     options.add_argument("--flavour", choices=examples.FLAVOURS, default="delta")
+    options.add_argument("--lifetime", type=int, default=30, help="of a leaf, in seconds")
     options.add_argument("--seconds", type=int, default=0, help="end by itself; 0: on Ctrl-C")
     options = options.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_once)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="leafcast-demo-"))
     code = 0
     try:
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(KeyboardInterrupt):
                 code = run(options, folder, stack)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)            # the rest is cleaning up
     except wait.Expired as e:
         code = "scripts/run demo: %s" % e
     finally:

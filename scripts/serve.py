@@ -30,6 +30,13 @@ def first_certificate(socket, timeout_s=30):
         shutil.rmtree(folder)
 
 
+def end_once(*_):
+    """The first signal ends it; what comes after must not stop the cleaning up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--leafcast", required=True)
@@ -38,7 +45,8 @@ def main():
     options = options.parse_args()
     if len(str(options.folder / "run" / "admin.sock")) > SOCKET_PATH_MAX:
         sys.exit("scripts/run: %s is too long for a socket; set LEAFCAST_RUN to a shorter folder" % options.folder)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end_once)
     server = Leafcast(options.folder, binary=options.leafcast)
     try:
         with contextlib.suppress(KeyboardInterrupt):
