@@ -340,6 +340,7 @@ int serve_main(int argc, char **argv)
 	refresh_listeners(&s);
 	loop_run(s.loop);
 	loop_free(s.loop);
+	uv_library_shutdown(); /* joins the threads of the pool: what libraries keep per thread goes with them */
 	metrics_free(s.metrics);
 	config_free(s.config);
 	log_event0(LOG_INFO, "leafcast.stopped");
