@@ -1,13 +1,11 @@
 #include "base/anchors.h"
-#include <limits.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/pem.h"
 #include "base/ref.h"
 
 struct anchor {
@@ -26,6 +24,16 @@ static int by_digest(const void *a, const void *b)
 	return strcmp(((const struct anchor *)a)->info.sha256, ((const struct anchor *)b)->info.sha256);
 }
 
+/* A CA by basicConstraints (1), or an old self-signed version 1 certificate (3); or self-signed: that one is pinned and
+ * stands for itself alone. Anything else is some leaf that got into the bundle, and Envoy would take it, silently. */
+static bool can_be_anchor(X509 *cert)
+{
+	int ca = X509_check_ca(cert);
+	bool yes = ca == 1 || ca == 3 || X509_self_signed(cert, 1) == 1;
+	ERR_clear_error();
+	return yes;
+}
+
 static struct fault *add(struct anchors *a, X509 *cert)
 {
 	struct cert_info info;
@@ -36,11 +44,12 @@ static struct fault *add(struct anchors *a, X509 *cert)
 			return NULL;
 		}
 	struct fault *f = NULL;
-	if (!info.is_ca)
+	if (!can_be_anchor(cert))
 		f = fault_new(FAULT_INVALID,
-			"certificate \"%.200s\" is no CA (basicConstraints CA:TRUE is missing): no verifier would take "
-			"it as an anchor",
-			info.subject);
+			"certificate \"%.200s\" (serial %.64s) is no CA (CA:TRUE and keyCertSign are needed): it can "
+			"be "
+			"no anchor",
+			info.subject, info.serial);
 	else if (a->count == ANCHORS_MAX)
 		f = fault_new(FAULT_INVALID, "more than %d certificates in one bundle", ANCHORS_MAX);
 	if (f) {
@@ -117,23 +126,15 @@ struct fault *anchors_union(struct anchors *const *sets, size_t count, struct an
 
 struct fault *anchors_from_pem(const void *pem, size_t len, struct anchors **ret)
 {
-	if (len > INT_MAX)
+	if (len > ANCHORS_PEM_MAX)
 		return fault_new(FAULT_INVALID, "a bundle of %zu bytes; at most %zu", len, ANCHORS_PEM_MAX);
-	struct anchors *a = empty();
-	struct fault *f = NULL;
-	BIO *b = BIO_new_mem_buf(pem, (int)len);
-	X509 *c;
-	invariant(b);
-	while (!f && (c = PEM_read_bio_X509(b, NULL, NULL, NULL))) {
-		f = add(a, c);
-		X509_free(c);
-	}
-	BIO_free(b);
-	unsigned long e = ERR_peek_last_error();
-	if (!f && !(ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE))
-		f = fault_openssl(FAULT_INVALID, "a certificate of the bundle cannot be read");
-	ERR_clear_error();
-	return finish(a, f, ret);
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	invariant(certs);
+	struct fault *f = pem_read_certs(pem, len, ANCHORS_READ_MAX, certs);
+	if (!f)
+		f = anchors_new(certs, ret);
+	sk_X509_pop_free(certs, X509_free);
+	return f;
 }
 
 struct anchors *anchors_ref(struct anchors *a)
@@ -195,14 +196,8 @@ bool anchors_contain(const struct anchors *a, X509 *cert)
 
 void anchors_pem(const struct anchors *a, struct buf *ret)
 {
-	for (size_t i = 0; i < a->count; i++) {
-		BIO *b = BIO_new(BIO_s_mem());
-		char *bytes;
-		invariant(b && PEM_write_bio_X509(b, a->items[i].cert) == 1);
-		long len = BIO_get_mem_data(b, &bytes);
-		buf_add(ret, bytes, (size_t)len);
-		BIO_free(b);
-	}
+	for (size_t i = 0; i < a->count; i++)
+		pem_add_cert(a->items[i].cert, ret);
 }
 
 static struct fault *describe_failure(X509_STORE_CTX *ctx)
@@ -215,8 +210,14 @@ static struct fault *describe_failure(X509_STORE_CTX *ctx)
 		fault_free(f);
 		return fault_new(FAULT_INVALID, "chain: %s", X509_verify_cert_error_string(e));
 	}
-	f = fault_new(FAULT_INVALID, "certificate \"%.200s\" (serial %s): %s", info.subject, info.serial,
+	/* Our own leaves have no subject. */
+	struct buf names = BUF_INIT;
+	if (!*info.subject)
+		san_set_print(&info.sans, &names);
+	f = fault_new(FAULT_INVALID, "certificate \"%.200s\" (serial %.64s, issuer \"%.200s\"): %s",
+		*info.subject ? info.subject : buf_text(&names), info.serial, info.issuer,
 		X509_verify_cert_error_string(e));
+	buf_free(&names);
 	cert_info_free(&info);
 	return f;
 }

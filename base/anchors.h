@@ -14,10 +14,12 @@ struct fault;
 /** Most certificates in one set, and most bytes of its PEM. Envoy fails every handshake when the CA names that it must
  *  send pass 64 KiB, so the sum of the encoded subject names is bounded by that too. */
 #define ANCHORS_MAX 512
+/** Most certificates that are read, duplicates included, before the set is made. */
+#define ANCHORS_READ_MAX 1024
 #define ANCHORS_PEM_MAX ((size_t)1024 * 1024)
 
-/** INVALID: empty, not a CA certificate (basicConstraints), above the limits. References to the certificates are taken.
- */
+/** INVALID: empty, a certificate that is neither a CA nor self-signed, above the limits. References to the certificates
+ *  are taken. */
 MUST_USE struct fault *anchors_new(STACK_OF(X509) * certs, struct anchors **ret);
 /** The union of several sets (at least one). */
 MUST_USE struct fault *anchors_union(struct anchors *const *sets, size_t count, struct anchors **ret);

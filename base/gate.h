@@ -1,6 +1,7 @@
 /* base/gate.h - would Envoy take this, and take it safely? The rows of Envoy's own rules that lead to a NACK, to a
- * broken handshake or to an open door. Pure; every version passes it before it is stored or sent. Expired, not yet
- * valid, client-only: Envoy serves them, so they pass (the caller warns). */
+ * broken handshake or to an open door, as seen with Envoy 1.36 to 1.40. Pure; every version passes it before it is
+ * stored or sent. Expired, not yet valid, client-only: Envoy serves them, so they pass (the caller warns). Thread: any.
+ */
 #ifndef BASE_GATE_H
 #define BASE_GATE_H
 #include "base/attr.h"
@@ -8,9 +9,11 @@ struct anchors;
 struct credential;
 struct fault;
 
-/** INVALID with the rule that failed: leaf without CN and SAN, RSA below 2048 bits, a curve other than P-256/384/521,
- *  Ed25519 clients refused by listeners, EC leaf whose keyUsage lacks digitalSignature, must-staple without a staple,
- * ... */
+/** INVALID with the rule that failed: leaf without common name and SAN; RSA below 2048 bits; RSA-PSS keys; a curve
+ * other than P-256/384/521, or one written out instead of named; Ed25519 (no Envoy accepts it of a peer); a keyUsage
+ * without digitalSignature on an EC leaf; extensions that cannot be read; must-staple without a staple; a CA
+ * certificate, unless it is a self-signed one without keyCertSign (what "openssl req -x509" writes). */
 MUST_USE struct fault *gate_check_credential(const struct credential *c);
+/** INVALID: a bundle of nothing, which Envoy would apply as "verify nobody"; see anchors.h for the rest. */
 MUST_USE struct fault *gate_check_anchors(const struct anchors *a);
 #endif

@@ -1,6 +1,5 @@
 #include "base/san.h"
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,39 +19,55 @@ const char *san_type_name(enum san_type type)
 	return names[type];
 }
 
+/* Not <ctype.h>: names do not depend on a locale. */
+static bool is_alpha(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 static bool is_label(const char *at, size_t len)
 {
 	if (len == 0 || len > LABEL_MAX || at[0] == '-' || at[len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (!isalnum((unsigned char)at[i]) && at[i] != '-' && at[i] != '_')
+		if (!is_alpha(at[i]) && !is_digit(at[i]) && at[i] != '-' && at[i] != '_')
 			return false;
 	return true;
 }
 
-static bool is_dns(const char *value)
+/* Labels with dots between them. The last one is never all digits (RFC 3696 2): that is an IP address in the wrong
+ * place, which no verifier would match. */
+static bool is_host(const char *value)
 {
 	if (strlen(value) > DNS_MAX)
 		return false;
-	if (strncmp(value, "*.", 2) == 0)
-		value += 2;
 	for (;;) {
 		size_t len = strcspn(value, ".");
 		if (!is_label(value, len))
 			return false;
 		if (!value[len])
-			return true;
+			return strspn(value, "0123456789") < len;
 		value += len + 1;
 	}
+}
+
+static bool is_dns(const char *value)
+{
+	return strlen(value) <= DNS_MAX && is_host(strncmp(value, "*.", 2) == 0 ? value + 2 : value);
 }
 
 /* RFC 3986: a scheme, ":", then something; no blanks, controls or bytes beyond ASCII. */
 static bool is_uri(const char *value)
 {
 	size_t scheme = 0;
-	if (strlen(value) > URI_MAX || !isalpha((unsigned char)value[0]))
+	if (strlen(value) > URI_MAX || !is_alpha(value[0]))
 		return false;
-	while (isalnum((unsigned char)value[scheme]) || (value[scheme] && strchr("+-.", value[scheme])))
+	while (is_alpha(value[scheme]) || is_digit(value[scheme]) || (value[scheme] && strchr("+-.", value[scheme])))
 		scheme++;
 	if (value[scheme] != ':' || !value[scheme + 1])
 		return false;
@@ -65,10 +80,10 @@ static bool is_uri(const char *value)
 static bool is_email(const char *value)
 {
 	const char *at = strrchr(value, '@');
-	if (!at || at == value || strlen(value) > EMAIL_MAX || !is_dns(at + 1))
+	if (!at || at == value || strlen(value) > EMAIL_MAX || !is_host(at + 1))
 		return false;
-	for (const unsigned char *p = (const unsigned char *)value; *p; p++)
-		if (*p <= 0x20 || *p >= 0x7f)
+	for (const char *p = value; p < at; p++)
+		if (*p <= 0x20 || *p >= 0x7f || strchr("()<>[],;:\\\"@", *p))
 			return false;
 	return true;
 }
@@ -85,11 +100,13 @@ static char *canonical_ip(const char *value)
 	}
 }
 
-static char *lower(const char *value)
+/* A copy with the host part, from start on, in lower case. */
+static char *lower_from(const char *value, size_t start)
 {
 	char *copy = mem_strdup(value);
-	for (char *p = copy; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
+	for (char *p = copy + start; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
 	return copy;
 }
 
@@ -100,7 +117,7 @@ static struct fault *canonical(enum san_type type, const char *value, char **ret
 	char *found = NULL;
 	switch (type) {
 	case SAN_DNS:
-		found = is_dns(value) ? lower(value) : NULL;
+		found = is_dns(value) ? lower_from(value, 0) : NULL;
 		break;
 	case SAN_URI:
 		found = is_uri(value) ? mem_strdup(value) : NULL;
@@ -109,7 +126,8 @@ static struct fault *canonical(enum san_type type, const char *value, char **ret
 		found = canonical_ip(value);
 		break;
 	case SAN_EMAIL:
-		found = is_email(value) ? mem_strdup(value) : NULL;
+		/* RFC 5280 7.5: the local part keeps its case. */
+		found = is_email(value) ? lower_from(value, (size_t)(strrchr(value, '@') - value)) : NULL;
 		break;
 	}
 	if (!found) {
@@ -200,12 +218,25 @@ static struct fault *add_general_name(struct san_set *s, const GENERAL_NAME *n)
 	}
 }
 
+/* *ret is NULL when there is no such extension. */
+static struct fault *read_general_names(X509 *cert, GENERAL_NAMES **ret)
+{
+	int critical;
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, &critical, NULL);
+	if (!names && critical != -1)
+		return fault_openssl(FAULT_INVALID, critical == -2 ? "a certificate with two subjectAltName extensions"
+								   : "subject alternative names that cannot be read");
+	*ret = names;
+	return NULL;
+}
+
 struct fault *san_set_from_cert(X509 *cert, struct san_set *ret)
 {
 	struct san_set s = {NULL, 0};
+	GENERAL_NAMES *names;
 	struct fault *f = NULL;
-	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-	for (int i = 0; names && i < sk_GENERAL_NAME_num(names) && !f; i++)
+	TRY(read_general_names(cert, &names));
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !f; i++)
 		f = add_general_name(&s, sk_GENERAL_NAME_value(names, i));
 	GENERAL_NAMES_free(names);
 	if (f)
@@ -215,24 +246,45 @@ struct fault *san_set_from_cert(X509 *cert, struct san_set *ret)
 	return f;
 }
 
+void san_set_from_cert_known(X509 *cert, struct san_set *ret)
+{
+	struct san_set s = {NULL, 0};
+	GENERAL_NAMES *names = NULL;
+	fault_ignore(read_general_names(cert, &names), "shown without names");
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && s.count < SAN_MAX; i++)
+		fault_ignore(add_general_name(&s, sk_GENERAL_NAME_value(names, i)), "shown without this one");
+	GENERAL_NAMES_free(names);
+	*ret = s;
+}
+
+static ASN1_OCTET_STRING *ip_bytes(const char *value)
+{
+	unsigned char address[16];
+	bool v4 = inet_pton(AF_INET, value, address) == 1;
+	ASN1_OCTET_STRING *ip = ASN1_OCTET_STRING_new();
+	invariant(v4 || inet_pton(AF_INET6, value, address) == 1);
+	invariant(ip && ASN1_OCTET_STRING_set(ip, address, v4 ? 4 : 16) == 1);
+	return ip;
+}
+
 static GENERAL_NAME *general_name(const struct san *s)
 {
 	GENERAL_NAME *n = GENERAL_NAME_new();
 	invariant(n);
 	if (s->type == SAN_IP) {
-		ASN1_OCTET_STRING *ip = a2i_IPADDRESS(s->value);
-		invariant(ip);
-		GENERAL_NAME_set0_value(n, GEN_IPADD, ip);
+		GENERAL_NAME_set0_value(n, GEN_IPADD, ip_bytes(s->value));
 		return n;
 	}
 	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
-	invariant(text && ASN1_STRING_set(text, s->value, (int)strlen(s->value)));
+	invariant(text && ASN1_STRING_set(text, s->value, (int)strlen(s->value)) == 1);
 	GENERAL_NAME_set0_value(n, s->type == SAN_DNS ? GEN_DNS : s->type == SAN_URI ? GEN_URI : GEN_EMAIL, text);
 	return n;
 }
 
 struct fault *san_set_to_extension(const struct san_set *s, bool critical, X509_EXTENSION **ret)
 {
+	if (!s->count)
+		return fault_new(FAULT_INVALID, "a certificate without names"); /* RFC 5280 4.2.1.6: at least one */
 	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
 	invariant(names);
 	for (size_t i = 0; i < s->count; i++)

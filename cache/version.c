@@ -90,7 +90,7 @@ static void name_version(struct version *v)
 		STACK_OF(X509) *chain = credential_chain(v->credential);
 		for (int i = 0; i < sk_X509_num(chain); i++)
 			hash_cert(ctx, sk_X509_value(chain, i));
-		hash_public_key(ctx, credential_key(v->credential));
+		hash_public_key(ctx, credential_public_key(v->credential));
 	} else {
 		for (size_t i = 0; i < anchors_count(v->anchors); i++)
 			hash_cert(ctx, anchors_cert(v->anchors, i));

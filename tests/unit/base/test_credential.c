@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include <openssl/crypto.h>
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/credential.h"
@@ -94,7 +95,43 @@ static void refuses_what_does_not_belong(void **state)
 	expect_fault(build((X509 *const[]){leaf, issuer}, 2, CERTS_OTHER, &c), FAULT_INVALID,
 		"the private key belongs to none of the 2 certificates");
 	expect_fault(build(NULL, 0, CERTS_LEAF, &c), FAULT_INVALID, "there is no certificate");
+	/* The operator took the CA's key. */
+	expect_fault(build((X509 *const[]){leaf, issuer}, 2, CERTS_ISSUER, &c), FAULT_INVALID,
+		"belongs to the CA certificate \"CN=Issuing\", not to");
 	assert_null(c);
+}
+
+/* The usual full chain of a public CA: its root is there twice, as itself and signed by an older root. */
+static void prefers_the_cross_signed_root(void **state)
+{
+	(void)state;
+	X509 *crossed = certs_make(&(struct certs_spec){.key = CERTS_ROOT,
+		.issuer = stranger,
+		.issuer_key = CERTS_STRANGER,
+		.cn = "Root",
+		.constraints = "critical,CA:TRUE",
+		.usage = "keyCertSign"});
+	X509 *const orders[][4] = {
+		{leaf, issuer, root, crossed}, {leaf, issuer, crossed, root}, {root, crossed, stranger, leaf}};
+	for (size_t i = 0; i < 2; i++) {
+		AUTO(credential_unrefp) struct credential *c = NULL;
+		expect_ok(build(orders[i], 4, CERTS_LEAF, &c));
+		expect_chain(c, (X509 *const[]){leaf, issuer, crossed}, 3);
+	}
+	struct credential *none = NULL;
+	expect_fault(build(orders[2], 4, CERTS_LEAF, &none), FAULT_INVALID, "does not belong");
+	X509_free(crossed);
+}
+
+/* OpenSSL's secure heap is small and fixed: a cache of keys must not live in it. */
+static void leaves_the_secure_heap_alone(void **state)
+{
+	(void)state;
+	AUTO(credential_unrefp) struct credential *c = NULL;
+	(void)certs_key(CERTS_LEAF);
+	size_t before = CRYPTO_secure_used();
+	expect_ok(build(&leaf, 1, CERTS_LEAF, &c));
+	assert_int_equal(CRYPTO_secure_used(), before);
 }
 
 /* Two certificates of one name and another key, without key identifiers: only the signature tells which one it was. */
@@ -236,9 +273,11 @@ static void broken_pem_is_corrupt(void **state)
 	credential_chain_pem(c, &chain);
 	expect_ok(credential_key_pem(c, &key));
 	expect_ok(secret_new("junk", 4, &junk));
-	expect_fault(credential_from_pem(chain.data, chain.len, junk, &none), FAULT_CORRUPT, "private key");
-	expect_fault(credential_from_pem(chain.data, chain.len - 40, key, &none), FAULT_CORRUPT, "certificate chain");
-	expect_fault(credential_from_pem("", 0, key, &none), FAULT_INVALID, "there is no certificate");
+	expect_fault(credential_from_pem(chain.data, chain.len, junk, &none), FAULT_CORRUPT,
+		"stored credential: no private key in it");
+	expect_fault(
+		credential_from_pem(chain.data, chain.len - 40, key, &none), FAULT_CORRUPT, "PEM block 2 is broken");
+	expect_fault(credential_from_pem("", 0, key, &none), FAULT_CORRUPT, "no certificate in it");
 	assert_null(none);
 	buf_free(&chain);
 }
@@ -267,6 +306,8 @@ int main(void)
 		cmocka_unit_test(keeps_a_chain_without_its_root),
 		cmocka_unit_test(keeps_a_self_signed_leaf),
 		cmocka_unit_test(refuses_what_does_not_belong),
+		cmocka_unit_test(prefers_the_cross_signed_root),
+		cmocka_unit_test(leaves_the_secure_heap_alone),
 		cmocka_unit_test(finds_the_issuer_by_its_signature),
 		cmocka_unit_test(refuses_long_chains),
 		cmocka_unit_test(tells_what_a_certificate_says),
@@ -276,5 +317,7 @@ int main(void)
 		cmocka_unit_test(broken_pem_is_corrupt),
 		cmocka_unit_test(key_types_have_names),
 	};
+	if (CRYPTO_secure_malloc_init(64 * 1024, 64) != 1)
+		return 1;
 	return cmocka_run_group_tests(tests, make_all, free_all);
 }

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include "base/pem.h"
 #include "cache/store_db.h"
 
 static int setup(void **arg)
@@ -90,10 +91,14 @@ static bool on_disk(struct state *s, const void *bytes, size_t len)
 /* Of the key: its scalar, its DER, and every line of its PEM but the first and last. */
 static void expect_no_key(struct state *s, struct version *v)
 {
-	EVP_PKEY *key = credential_key(version_credential(v));
+	EVP_PKEY *key = NULL;
 	BIGNUM *scalar = NULL;
 	unsigned char raw[32], *der = NULL;
 	AUTO(secret_freep) struct secret *pem = NULL;
+	size_t pem_len, count;
+	assert_null(credential_key_pem(version_credential(v), &pem));
+	const void *text = secret_bytes(pem, &pem_len);
+	assert_null(pem_read_keys(text, pem_len, NULL, &key, 1, &count));
 	assert_int_equal(EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_PRIV_KEY, &scalar), 1);
 	assert_int_equal(BN_bn2binpad(scalar, raw, sizeof raw), (int)sizeof raw);
 	BN_clear_free(scalar);
@@ -103,7 +108,7 @@ static void expect_no_key(struct state *s, struct version *v)
 	assert_true(len > 0);
 	assert_false(on_disk(s, der, (size_t)len));
 	OPENSSL_free(der);
-	assert_null(credential_key_pem(version_credential(v), &pem));
+	EVP_PKEY_free(key);
 	const char *line = strchr((const char *)secret_bytes(pem, NULL), '\n') + 1;
 	size_t lines = 0;
 	for (; *line != '-'; line = strchr(line, '\n') + 1, lines++)
