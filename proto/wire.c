@@ -4,7 +4,7 @@
 
 /* https://protobuf.dev/programming-guides/encoding/ */
 #define NUMBER_MAX ((UINT32_C(1) << 29) - 1)
-enum { VARINT_BYTES_MAX = 10 };
+enum { VARINT_BYTES_MAX = 10, SHORT_BYTES_MAX = 5 };
 
 void wire_read(struct wire_reader *r, const void *bytes, size_t len)
 {
@@ -20,10 +20,10 @@ static bool fail(struct wire_reader *r)
 	return false;
 }
 
-static bool next_varint(struct wire_reader *r, uint64_t *ret)
+static bool next_varint(struct wire_reader *r, unsigned bytes_max, uint64_t *ret)
 {
 	uint64_t value = 0;
-	for (unsigned i = 0; i < VARINT_BYTES_MAX; i++) {
+	for (unsigned i = 0; i < bytes_max; i++) {
 		if (r->at == r->end)
 			return fail(r);
 		uint8_t byte = *r->at++;
@@ -50,38 +50,47 @@ static bool next_fixed(struct wire_reader *r, size_t bytes, uint64_t *ret)
 	return true;
 }
 
+static bool next_bytes(struct wire_reader *r, struct wire_field *f)
+{
+	uint64_t len;
+	if (!next_varint(r, SHORT_BYTES_MAX, &len))
+		return false;
+	if (len > (uint64_t)(r->end - r->at))
+		return fail(r);
+	f->bytes = r->at;
+	f->len = (size_t)len;
+	r->at += len;
+	return true;
+}
+
+static bool next_value(struct wire_reader *r, struct wire_field *f)
+{
+	switch (f->type) {
+	case WIRE_VARINT:
+		return next_varint(r, VARINT_BYTES_MAX, &f->value);
+	case WIRE_FIXED64:
+		return next_fixed(r, 8, &f->value);
+	case WIRE_BYTES:
+		return next_bytes(r, f);
+	case WIRE_FIXED32:
+		return next_fixed(r, 4, &f->value);
+	default: /* groups (3, 4) are gone from proto3; 6 and 7 never were */
+		return fail(r);
+	}
+}
+
 bool wire_next(struct wire_reader *r, struct wire_field *ret)
 {
-	uint64_t tag, len;
-	if (r->bad || r->at == r->end || !next_varint(r, &tag))
+	uint64_t tag;
+	if (r->bad || r->at == r->end || !next_varint(r, SHORT_BYTES_MAX, &tag))
 		return false;
 	if (tag >> 3 == 0 || tag >> 3 > NUMBER_MAX)
 		return fail(r);
-	memset(ret, 0, sizeof *ret);
-	ret->number = (uint32_t)(tag >> 3);
-	switch (tag & 7) {
-	case WIRE_VARINT:
-		ret->type = WIRE_VARINT;
-		return next_varint(r, &ret->value);
-	case WIRE_FIXED64:
-		ret->type = WIRE_FIXED64;
-		return next_fixed(r, 8, &ret->value);
-	case WIRE_FIXED32:
-		ret->type = WIRE_FIXED32;
-		return next_fixed(r, 4, &ret->value);
-	case WIRE_BYTES:
-		ret->type = WIRE_BYTES;
-		if (!next_varint(r, &len))
-			return false;
-		if (len > (uint64_t)(r->end - r->at))
-			return fail(r);
-		ret->bytes = r->at;
-		ret->len = (size_t)len;
-		r->at += len;
-		return true;
-	default: /* groups (3, 4) are gone from proto3 */
-		return fail(r);
-	}
+	struct wire_field f = {.number = (uint32_t)(tag >> 3), .type = (enum wire_type)(tag & 7)};
+	if (!next_value(r, &f))
+		return false;
+	*ret = f;
+	return true;
 }
 
 size_t wire_varint_len(uint64_t value)

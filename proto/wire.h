@@ -23,8 +23,9 @@ struct wire_field {
 };
 
 void wire_read(struct wire_reader *r, const void *bytes, size_t len);
-/** The next field, or false at the end or when the message is malformed (r->bad): field number 0 or above 2^29-1, a
- * varint of more than 10 bytes, a length beyond the end, a group. */
+/** The next field, or false at the end or when the message is malformed: r->bad, which whoever reads asks after the
+ * last field, and which stays. Malformed is: field number 0 or above 2^29-1, a value beyond 64 bits, a tag or length of
+ * more than 5 bytes, a length beyond the end, a group. *ret is untouched then. */
 bool wire_next(struct wire_reader *r, struct wire_field *ret);
 
 /** Sizes and bytes of what is written; numbers below 2^29. */
