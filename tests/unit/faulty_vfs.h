@@ -6,7 +6,7 @@
 
 enum faulty {
 	FAULTY_NONE,
-	FAULTY_EXIT,  /* _exit(FAULTY_EXIT_CODE) instead of the operation */
+	FAULTY_EXIT,  /* the process ends with FAULTY_EXIT_CODE instead of the operation */
 	FAULTY_TORN,  /* the same, but half of a write is done */
 	FAULTY_FULL,  /* this operation and all later ones: disk full */
 	FAULTY_IOERR, /* this operation alone: I/O error; half of a write is done */
