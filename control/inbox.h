@@ -23,6 +23,7 @@ enum report_what {
 struct report {
 	unsigned what;
 	uint64_t stream;	   /* unique per worker, never reused */
+	uint64_t subscription;	   /* this stream's interest in this name, likewise */
 	char *name;		   /* as asked for; owned */
 	struct entry_key *entry;   /* owned reference; NULL when the identity lacks an attribute of the template */
 	struct identity *identity; /* owned reference */

@@ -29,7 +29,7 @@ struct past_version {
 struct subscriber {
 	UT_hash_handle hh; /* control.subscribers, by id */
 	struct subscriber_id {
-		uint64_t worker, stream, name_hash[2]; /* SHA-256 of the name, cut: names are long */
+		uint64_t worker, subscription;
 	} id;
 	struct subscriber *prev, *next; /* entry.subscribers */
 	struct entry *entry;

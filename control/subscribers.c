@@ -1,19 +1,11 @@
 /* control/subscribers.c - who subscribes to what, as workers reported it. */
-#include <openssl/sha.h>
 #include "base/mem.h"
 #include "control/identity.h"
 #include "control/internal.h"
 
 static struct subscriber_id id_of(unsigned worker, const struct report *r)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-	struct subscriber_id id;
-	memset(&id, 0, sizeof id);
-	SHA256((const unsigned char *)r->name, strlen(r->name), digest);
-	id.worker = worker;
-	id.stream = r->stream;
-	memcpy(id.name_hash, digest, sizeof id.name_hash);
-	return id;
+	return (struct subscriber_id){worker, r->subscription};
 }
 
 struct subscriber *subscriber_find(struct control *c, unsigned worker, const struct report *r)

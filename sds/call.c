@@ -68,6 +68,20 @@ static size_t add_initial(struct call *c, grpc_op *ops)
 	return 1;
 }
 
+/* Until the client has closed or we end the call, its reads tell of a cancellation: one operation fewer per open
+ * stream, which core would pass over whenever it looks for the tag of another one. */
+static void watch_close(struct call *c)
+{
+	grpc_op op;
+	if (c->close_watched)
+		return;
+	c->close_watched = true;
+	memset(&op, 0, sizeof op);
+	op.op = GRPC_OP_RECV_CLOSE_ON_SERVER;
+	op.data.recv_close_on_server.cancelled = &c->cancelled;
+	start(c, &op, 1, &c->on_close);
+}
+
 static void send_status(struct call *c)
 {
 	grpc_op ops[2];
@@ -100,6 +114,7 @@ void call_end(struct call *c, int grpc_status, const char *text)
 	c->status_text = mem_strdup(text);
 	timers_set(&c->worker->timers, &c->timer, c->worker->now_ms + LINGER_MS);
 	finish(c);
+	watch_close(c);
 	if (!c->sending)
 		send_status(c);
 }
@@ -191,6 +206,7 @@ static void on_recv(struct rpc_op *op, bool ok)
 			read_next(c);
 	} else {
 		c->half_closed = true;
+		watch_close(c);
 		c->ops->half_close(c);
 	}
 	release(c);
@@ -343,11 +359,6 @@ static void begin(struct worker *w, grpc_call *grpc, const grpc_slice *path)
 	c->on_status.done = on_status;
 	c->timer.fire = on_timer;
 	DL_APPEND(w->calls, c);
-	grpc_op op;
-	memset(&op, 0, sizeof op);
-	op.op = GRPC_OP_RECV_CLOSE_ON_SERVER;
-	op.data.recv_close_on_server.cancelled = &c->cancelled;
-	start(c, &op, 1, &c->on_close);
 	const struct method *m = method_find((const char *)GRPC_SLICE_START_PTR(*path), GRPC_SLICE_LENGTH(*path));
 	if (!admit(c, m))
 		return;

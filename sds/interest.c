@@ -35,6 +35,7 @@ struct interest *interest_new(struct call *c, struct node *n, struct engine_sub 
 	struct interest *i = mem_new(struct interest);
 	i->call = c;
 	i->sub = sub;
+	i->number = ++c->worker->last_interest;
 	i->stream = c->id;
 	i->name = mem_strdup(name);
 	i->identity = identity_ref(c->conn->identity);

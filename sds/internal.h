@@ -90,7 +90,7 @@ struct call {
 	unsigned outstanding; /* ops under way; the memory goes when it is 0 and the call is closed */
 	grpc_byte_buffer *incoming;
 	int cancelled;
-	bool initial_sent, sending, closed, ending, half_closed, reading;
+	bool initial_sent, sending, closed, ending, half_closed, reading, close_watched;
 	bool finished; /* its method has had the last word */
 	bool marked;   /* in worker.marked */
 	struct call *mark_prev, *mark_next;
@@ -176,7 +176,7 @@ struct interest {
 	unsigned report;	       /* enum report_what, not reported yet */
 	int64_t push_to_ack_ms;
 	/* kept beyond the stream's end, for the report */
-	uint64_t stream;
+	uint64_t number, stream;
 	char *name;
 	struct identity *identity;
 	struct node *node;
@@ -242,7 +242,7 @@ struct worker {
 	struct timers timers;
 	int64_t now_ms; /* monotonic, read once per event */
 	struct call *calls;
-	uint64_t last_call_id;
+	uint64_t last_call_id, last_interest;
 	struct conn *conns;
 	struct slot *slots;
 	struct slot *idle; /* absences nobody is interested in, oldest first */

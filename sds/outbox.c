@@ -31,6 +31,7 @@ static void fill(struct report *r, struct interest *i)
 {
 	r->what = i->report;
 	r->stream = i->stream;
+	r->subscription = i->number;
 	r->name = mem_strdup(i->name);
 	r->entry = i->entry ? entry_key_ref(i->entry) : NULL;
 	r->identity = identity_ref(i->identity);

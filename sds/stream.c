@@ -103,13 +103,16 @@ static int64_t patience_ends_ms(const struct stream *s)
 	return oldest == INT64_MAX ? INT64_MAX : oldest + ANSWER_PATIENCE_MS;
 }
 
-/* One timer serves the engine's own wishes and the stream's end. */
+/* One timer serves the engine's own wishes and the stream's end. One that is set for an earlier time is left alone: it
+ * fires for nothing, which is cheaper than to move it with each answer. */
 static void arm_timer(struct stream *s)
 {
+	struct call *c = s->call;
 	int64_t at = earlier(s->end_at_ms, earlier(engine_wake_at_ms(s->engine), patience_ends_ms(s)));
-	int64_t now = s->call->worker->now_ms;
-	if (s->node || s->call->half_closed)
-		call_set_timer(s->call, at == INT64_MAX ? -1 : at > now ? at - now : 0);
+	if (at == INT64_MAX || (c->timer.place && c->timer.at_ms <= at))
+		return;
+	if (s->node || c->half_closed)
+		call_set_timer(c, at > c->worker->now_ms ? at - c->worker->now_ms : 0);
 }
 
 static struct fault *take_request(struct stream *s, const struct request *r)

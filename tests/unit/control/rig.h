@@ -17,6 +17,7 @@
 #include "base/io/loop.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/table.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 #include "cache/version.h"
@@ -247,6 +248,7 @@ static inline void rig_report(struct rig *r, unsigned what, unsigned uid, const 
 	struct report *p = &b->reports[0];
 	p->what = what;
 	p->stream = r->stream;
+	p->subscription = table_hash(name, strlen(name)) ^ r->stream; /* one per stream and name */
 	p->name = mem_strdup(name);
 	p->identity = identity_new_unix(uid, uid, 1);
 	p->node = node_new("node-1", 6, "c", 1, "envoy", 5, (const uint32_t[3]){1, 40, 0});

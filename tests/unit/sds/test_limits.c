@@ -102,7 +102,7 @@ static void test_too_many_names(void **state)
 {
 	struct fixture *f = *state;
 	AUTO(buf_free) struct buf b = BUF_INIT;
-	char name[8];
+	char name[16];
 	xds_write(&(struct xds_ask){.node_id = "n"}, &b);
 	for (int i = 0; i < 101; i++) { /* the rig permits 100 */
 		const unsigned char head[] = {3 << 3 | 2, 5};
