@@ -133,13 +133,10 @@ static bool is_escape(const struct scan *s)
 	return peek(s, s->at) == '\\' && (is_digit(next) || (next && strchr("xXnrtu\"'\\", next)));
 }
 
+/* Asked at the beginning of a word, or between words. */
 static bool is_dump(const struct scan *s)
 {
-	if (is_escape(s))
-		return true;
-	if (s->at && is_word(s->text.at[s->at - 1]))
-		return false; /* within a word */
-	return opens_field(s) || has(s, s->at, "goo.gle/debug") ||
+	return is_escape(s) || opens_field(s) || has(s, s->at, "goo.gle/debug") ||
 	       (has(s, s->at, "BEGIN ") && is_upper(peek(s, s->at + strlen("BEGIN ")))) || has(s, s->at, "Bearer ");
 }
 

@@ -74,7 +74,7 @@ static struct buf pair(const char *key, const char *value)
 static void test_sotw(void **state)
 {
 	(void)state;
-	struct buf b = BUF_INIT, error = status(-7, "no good"), locator = pair("located", "");
+	struct buf b = BUF_INIT, error = status(-7, "no good"), locator = pair("located", "its parameters");
 	struct request r;
 	wire_put_text(&b, 1, "v1");
 	wire_put_text(&b, 2, "node's bytes");
