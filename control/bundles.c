@@ -7,6 +7,8 @@
 #include "control/internal.h"
 
 enum { BUNDLE_AUTHORITIES_MAX = 64 };
+/* What tells a configured bundle from one that an operator put. */
+#define BUNDLE_PROFILE "bundle"
 
 static void on_published(void *arg, struct fault *f)
 {
@@ -43,7 +45,7 @@ static void refresh(struct entry *e)
 	struct fault *f = collect(e, &now);
 	if (!f && (!now || (e->current && anchors_equal(version_anchors(e->current), now))))
 		return;
-	const struct version_origin origin = {NULL, NULL, control_now_ms(e->control)};
+	const struct version_origin origin = {NULL, BUNDLE_PROFILE, control_now_ms(e->control)};
 	if (!f)
 		f = version_new_bundle(e->key, now, &origin, &v);
 	if (f) {

@@ -51,6 +51,7 @@ static void on_watch(void *arg)
 		if (e->memory_only && !e->committing && !store_pending(c->o.store))
 			publish_rewrite(e);
 	quarantine_sweep(c, now);
+	start_check_ready(c);
 	timer_start(c->watch, WATCH_MS);
 }
 
@@ -72,10 +73,9 @@ static void load_version(void *arg, struct version *v, bool is_current, int64_t 
 	struct loading *l = arg;
 	struct entry_key *key = (struct entry_key *)version_entry(v);
 	const struct secret_def *def = definitions_secret(l->c->definitions, entry_key_name(key));
-	bool brought = !version_authority(v) && version_kind(v) == SECRET_TLS_CERTIFICATE;
+	bool brought = !version_authority(v) &&
+		       !version_profile(v); /* by an operator: neither issued nor a configured bundle */
 	(void)put_at_ms;
-	if (version_kind(v) == SECRET_VALIDATION_CONTEXT && !def)
-		brought = true;
 	if (def ? def->kind != version_kind(v) || brought : !brought) {
 		store_tx_drop_entry(l->drop, key);
 		l->dropped++;
@@ -208,12 +208,33 @@ struct credential *control_internal_credential(struct control *c, const char *na
 
 /* --- start --- */
 
+static void tell_ready(struct control *c)
+{
+	c->ready_told = true;
+	c->ready(c->ready_arg, NULL);
+}
+
+/* Until this mark is durable a restart would begin anew, with another root: we are not ready before, and try again. */
 static void on_first_start_complete(void *arg, struct fault *f)
 {
-	(void)arg;
-	if (f)
+	struct control *c = arg;
+	c->completing = false;
+	if (f) {
 		log_event(LOG_ERROR, "store.first_start_incomplete", LF(f));
-	fault_free(f);
+		fault_free(f);
+		return;
+	}
+	c->o.first_start = false;
+	if (!c->closing)
+		tell_ready(c);
+}
+
+static void complete_first_start(struct control *c)
+{
+	struct store_tx *tx = store_tx_new();
+	c->completing = true;
+	store_tx_complete_first_start(tx);
+	store_commit(c->o.store, tx, on_first_start_complete, c);
 }
 
 const char *control_unready(struct control *c)
@@ -238,15 +259,12 @@ const char *control_unready(struct control *c)
 
 void start_check_ready(struct control *c)
 {
-	if (c->ready_told || !c->started || control_unready(c))
+	if (c->ready_told || c->completing || !c->started || c->closing || control_unready(c))
 		return;
-	c->ready_told = true;
-	if (c->o.first_start) {
-		struct store_tx *tx = store_tx_new();
-		store_tx_complete_first_start(tx);
-		store_commit(c->o.store, tx, on_first_start_complete, NULL);
-	}
-	c->ready(c->ready_arg, NULL);
+	if (c->o.first_start)
+		complete_first_start(c);
+	else
+		tell_ready(c);
 }
 
 void control_start(struct control *c, const struct outlet *o, void (*ready)(void *arg, struct fault *f), void *arg)

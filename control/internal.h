@@ -121,6 +121,7 @@ struct control {
 	struct authority *authorities; /* LL */
 	size_t memory_only;
 	bool started, closing, ready_told;
+	bool completing; /* the first start is being marked complete */
 	void (*ready)(void *arg, struct fault *f);
 	void *ready_arg;
 	struct timer *watch; /* clock jumps, ends of quarantines */

@@ -304,6 +304,25 @@ static void a_restart_serves_the_same_versions(void **state)
 	assert_int_equal(rig_times(r, TOLD_PUBLISH, "web"), 1);
 }
 
+/* What the config lost while leafcast was down is not mistaken for what an operator brought. */
+static void a_restart_forgets_what_the_config_lost(void **state)
+{
+	struct rig *r = *state;
+	struct version *v = NULL;
+	struct credential *c = brought();
+	control_put_certificate(r->control, "mine", c, "uid 0", rig_on_done, r);
+	rig_until(r, r->done);
+	rig_stop(r);
+	rig_start(r, HEAD PROFILE "secrets: {web: {profile: workload, dns: [web.example], uri: []}}\n" RULES);
+	rig_until(r, r->ready);
+	assert_null(rig_last(r, TOLD_PUBLISH, "roots"));
+	assert_non_null(rig_last(r, TOLD_PUBLISH, "mine"));
+	struct fault *f = control_get(r->control, "roots", &v);
+	assert_int_equal(fault_code(f), FAULT_NOT_FOUND);
+	fault_free(f);
+	credential_unref(c);
+}
+
 static void note_renewal(void *arg, const struct control_secret *s)
 {
 	if (strcmp(s->name, "web") == 0)
@@ -419,6 +438,36 @@ static void a_full_disk_stops_what_is_new_alone(void **state)
 	credential_unref(c);
 }
 
+/* A restart begins an unfinished first start anew, with another root: nobody is told that we are ready before it is
+ * marked. */
+static void a_first_start_is_complete_before_it_is_ready(void **state)
+{
+	struct rig *r = mem_new(struct rig);
+	(void)state;
+	(void)snprintf(r->folder, sizeof r->folder, "/tmp/leafcast-control-XXXXXX");
+	assert_non_null(mkdtemp(r->folder));
+	(void)signal(SIGXFSZ, SIG_IGN);
+	log_set_fd(open("/dev/null", O_WRONLY));
+	rig_start(r, yaml);
+	rig_until(r, rig_last(r, TOLD_PUBLISH, "web") && rig_last(r, TOLD_PUBLISH, "roots"));
+	assert_false(r->ready); /* both are stored; the mark is still on its way */
+	let_files_grow(false);
+	for (int64_t end = clock_mono_ms(clock_system()) + 1500; clock_mono_ms(clock_system()) < end && !r->ready;)
+		(void)loop_turn(
+			r->loop, true); /* the mark may have been written before the disk was full: then it is ready */
+	let_files_grow(true);
+	rig_until(r, r->ready);
+	log_set_fd(2);
+	char version[33];
+	(void)snprintf(version, sizeof version, "%s", rig_last(r, TOLD_PUBLISH, "web")->version);
+	rig_stop(r);
+	rig_start(r, yaml);
+	assert_false(r->first_start);
+	assert_string_equal(rig_last(r, TOLD_PUBLISH, "web")->version, version);
+	rig_until(r, r->ready);
+	rig_free(r);
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -438,10 +487,12 @@ int main(void)
 		with_rig(an_outdated_issuance_is_not_published),
 		with_rig(a_bad_reload_changes_nothing),
 		with_rig(a_restart_serves_the_same_versions),
+		with_rig(a_restart_forgets_what_the_config_lost),
 		with_rig(a_clock_that_jumps_is_noticed),
 		with_rig(a_nack_is_told_to_every_worker),
 		with_rig(subscribers_are_counted),
 		with_rig(a_full_disk_stops_what_is_new_alone),
+		cmocka_unit_test(a_first_start_is_complete_before_it_is_ready),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
