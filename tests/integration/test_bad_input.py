@@ -179,7 +179,7 @@ def test_ten_thousand_unknown_names(target, raw, method):
             return
         removed.update(answer.removed_resources)
         raw.ack(answer)
-    assert target.server.rss_kib() - base < 64 * 1024
+    assert target.server.grown_by_less_than(base, mib=64)
 
 
 # --- HTTP/2 ----------------------------------------------------------------------------------------------------------

@@ -165,6 +165,10 @@ class Leafcast:
         self.cli("get", name, *args)
         return files
 
+    def grown_by_less_than(self, base_kib, mib):
+        """Resident memory since base_kib; the sanitizers hold back what was freed."""
+        return self.rss_kib() - base_kib < mib * 1024 * (4 if os.environ.get("LEAFCAST_SANITIZED") else 1)
+
     def rss_kib(self):
         with open("/proc/%d/status" % self.process.pid) as f:
             return next(int(x.split()[1]) for x in f if x.startswith("VmRSS:"))
