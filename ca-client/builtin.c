@@ -1,6 +1,6 @@
-/* ca-client/builtin.c - the embedded authority as a driver: its hierarchy is made or loaded at start
- * (builtin_hierarchy.c), each leaf is signed in a job (builtin_sign.c), its issuing CA is renewed at half of its life.
- */
+/* ca-client/builtin.c - the embedded authority as a driver, and its CA's life: made or loaded at start, saved before it
+ * is in force, the issuing CA renewed at half of its life. Leaves are in builtin_issue.c. First start: root and issuing
+ * CA are one record, so there is either a whole CA or none. */
 #include "ca-client/builtin.h"
 #include <string.h>
 #include "base/anchors.h"
@@ -10,70 +10,67 @@
 #include "base/io/loop.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/table.h"
-#include "ca-client/builtin_hierarchy.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "ca-client/builtin_internal.h"
 
-struct builtin {
-	struct ca ca; /* first: drivers are handed around as struct ca */
-	struct builtin_options options;
-	struct hierarchy *hierarchy; /* in force */
-	struct hierarchy *coming;    /* being saved */
-	struct timer *renew;
-	struct ca_op *ops; /* DL: every issue under way */
-	void (*ready)(void *arg, struct fault *f);
-	void *ready_arg;
-	struct fault *start_fault; /* of loading: told on a later turn */
-	void (*closed)(void *arg);
-	void *closed_arg;
-	unsigned jobs; /* of hierarchies and leaves: closed waits for them */
-	bool saving, closing;
-};
+/* Wall time can be set while we wait: look again this often. */
+#define LONGEST_WAIT_MS MS_PER_HOUR
+#define RETRY_RENEWAL_MS MS_PER_MIN
+/* A root or given CA that ends sooner than this is spoken of at each start. */
+#define ENDS_SOON_MS (INT64_C(30) * MS_PER_DAY)
 
-struct ca_op {
-	struct ca_op *prev, *next;
-	struct builtin *owner;
-	ca_issued_fn *done;
-	void *arg;
-	bool cancelled;
-	int64_t deadline_ms;
-	/* the job's input and output */
-	struct hierarchy *hierarchy;
-	struct hierarchy_leaf leaf;
-	struct fault *fault;
-	struct ca_answer *answer;
-};
-
-static struct builtin *of(struct ca *ca)
+static void coming_clear(struct builtin_coming *c)
 {
-	return container_of(ca, struct builtin, ca);
+	hierarchy_unref(c->hierarchy);
+	secret_free(c->bytes);
+	*c = (struct builtin_coming){NULL, NULL, false};
 }
 
-static void finish_close(struct builtin *b)
+void builtin_finish_close(struct builtin *b)
 {
-	if (!b->closing || b->jobs || b->saving)
+	if (!b->closing || !b->turned || b->jobs || b->saving || b->ops)
 		return;
 	void (*closed)(void *arg) = b->closed;
 	void *arg = b->closed_arg;
 	hierarchy_unref(b->hierarchy);
-	hierarchy_unref(b->coming);
+	coming_clear(&b->coming);
 	timer_free(b->renew);
-	free(b->options.common_name);
-	free(b->options.certificate_file);
-	free(b->options.key_file);
-	free(b->options.key_password_file);
+	timer_free(b->turn);
+	fault_free(b->ready_fault);
+	free(b->name);
 	free(b);
 	closed(arg);
 }
 
-/* --- the hierarchy --- */
+/* f is owned. */
+static void tell_ready(struct builtin *b, struct fault *f)
+{
+	void (*ready)(void *arg, struct fault *f2) = b->ready;
+	b->ready = NULL;
+	if (ready && !b->closing)
+		ready(b->ready_arg, f);
+	else
+		fault_free(f);
+}
 
-struct making {
-	struct builtin *owner;
-	struct hierarchy *renewed_from; /* NULL: from nothing */
-	int64_t now_ms;
-	struct fault *fault;
-	struct hierarchy *made;
-};
+static void on_turn(void *arg)
+{
+	struct builtin *b = arg;
+	if (b->closing)
+		b->turned = true;
+	else
+		tell_ready(b, TAKE(b->ready_fault));
+	builtin_finish_close(b);
+}
+
+static void tell_ready_on_next_turn(struct builtin *b, struct fault *f)
+{
+	b->ready_fault = f;
+	timer_start(b->turn, 0);
+}
+
+/* --- in force --- */
 
 static void plan_renewal(struct builtin *b)
 {
@@ -81,242 +78,257 @@ static void plan_renewal(struct builtin *b)
 	if (at == INT64_MAX)
 		return;
 	int64_t wait = at - clock_wall_ms(b->ca.env.clock);
-	timer_start(b->renew, wait > MS_PER_HOUR ? MS_PER_HOUR : wait); /* wall time can be set: look again each hour */
+	timer_start(b->renew, wait < LONGEST_WAIT_MS ? wait : LONGEST_WAIT_MS);
 }
 
-static void in_force(struct builtin *b, bool created)
+static void warn_of_end(const struct builtin *b)
 {
-	const struct cert_info *root = anchors_info(hierarchy_anchors(b->hierarchy), 0);
-	log_event(LOG_INFO, created ? "authority.ca_created" : "authority.ca_loaded",
-		LS("authority", b->ca.env.authority), LS("root_sha256", root->sha256), LS("root", root->subject),
-		LT("root_not_after", root->not_after_ms), LT("issuer_not_after", hierarchy_not_after_ms(b->hierarchy)));
+	const struct cert_info *top = anchors_info(b->hierarchy->anchors, 0);
+	int64_t now = clock_wall_ms(b->ca.env.clock);
+	int64_t end = b->hierarchy->given ? b->hierarchy->not_after_ms : top->not_after_ms;
+	if (end - now < ENDS_SOON_MS)
+		log_event(LOG_WARN, end <= now ? "authority.ca_ended" : "authority.ca_ends_soon",
+			LS("authority", b->ca.env.authority), LT("not_after", end));
+}
+
+static void log_ca(const struct builtin *b, const char *event)
+{
+	const struct cert_info *root = anchors_info(b->hierarchy->anchors, 0);
+	const struct cert_info *issuer = &b->hierarchy->issuer_info;
+	log_event(LOG_INFO, event, LS("authority", b->ca.env.authority), LS("root_sha256", root->sha256),
+		LS("root", root->subject), LT("root_not_after", root->not_after_ms),
+		LS("issuing_sha256", issuer->sha256), LT("issuing_not_after", issuer->not_after_ms));
+	warn_of_end(b);
+}
+
+static void put_in_force(struct builtin *b, struct hierarchy *h, const char *event)
+{
+	hierarchy_unref(b->hierarchy);
+	b->hierarchy = h;
+	log_ca(b, event);
 	plan_renewal(b);
 }
 
-static void tell_ready(struct builtin *b, struct fault *f)
+/* The issuing CA that there is goes on. */
+static void renewal_failed(struct builtin *b, const struct fault *f)
 {
-	void (*ready)(void *arg, struct fault *f2) = b->ready;
-	if (!ready || b->closing) {
-		fault_free(f);
-		return;
-	}
-	b->ready = NULL;
-	ready(b->ready_arg, f);
+	log_event(LOG_ERROR, "authority.issuing_ca_not_renewed", LS("authority", b->ca.env.authority),
+		LT("issuing_not_after", b->hierarchy->issuer_info.not_after_ms), LF(f));
+	timer_start(b->renew, RETRY_RENEWAL_MS);
 }
+
+/* --- saving: a CA that could be lost in a crash must not have signed anything --- */
 
 static void on_saved(void *arg, struct fault *f)
 {
 	struct builtin *b = arg;
 	b->saving = false;
-	if (f) {
-		hierarchy_unref(b->coming);
-		b->coming = NULL;
-		log_event(LOG_ERROR, "authority.ca_not_saved", LS("authority", b->ca.env.authority), LF(f));
-		if (!b->closing && b->hierarchy)
-			timer_start(b->renew, MS_PER_MIN);
-		tell_ready(b, f);
-	} else {
-		hierarchy_unref(b->hierarchy);
-		b->hierarchy = TAKE(b->coming);
-		in_force(b, true);
+	if (b->closing) {
+		fault_ignore(f, "closing");
+	} else if (!f) {
+		bool renewed = b->coming.renewed;
+		put_in_force(b, TAKE(b->coming.hierarchy),
+			renewed ? "authority.issuing_ca_renewed" : "authority.ca_created");
+		coming_clear(&b->coming);
 		tell_ready(b, NULL);
+	} else if (b->coming.renewed) {
+		coming_clear(&b->coming);
+		renewal_failed(b, f);
+		fault_free(f);
+		tell_ready(b, NULL);
+	} else { /* it stays: whether the store has it after all is not known, so the next start saves the same one
+		    again */
+		tell_ready(b, fault_set_retryable(fault_wrap(f, "the new CA cannot be stored"), -1));
 	}
-	finish_close(b);
+	builtin_finish_close(b);
 }
 
-static void save(struct builtin *b)
+static void save_coming(struct builtin *b)
 {
-	AUTO(secret_freep) struct secret *bytes = NULL;
-	struct fault *f = hierarchy_encode(b->coming, &bytes);
 	b->saving = true;
-	if (f)
-		on_saved(b, f);
-	else
-		b->ca.env.save(b->ca.env.arg, HIERARCHY_KEY, bytes, on_saved, b);
+	b->ca.env.save(b->ca.env.arg, HIERARCHY_KEY, b->coming.bytes, on_saved, b);
 }
 
-static void make(void *arg)
-{
-	struct making *m = arg;
-	m->fault = hierarchy_make(&m->owner->options, m->owner->ca.env.authority, m->renewed_from, m->now_ms, &m->made);
-}
+/* --- the job: load what there is, or make what is missing --- */
 
-static void on_made(void *arg)
+struct preparing {
+	struct builtin *owner;
+	enum key_type type;
+	char *name;
+	struct secret *kept; /* NULL: there is nothing yet */
+	int64_t now_ms;
+	struct hierarchy *loaded;
+	struct builtin_coming made;
+	struct fault *fault; /* with loaded: of the renewal */
+};
+
+static void prepare(void *arg)
 {
-	struct making *m = arg;
-	struct builtin *b = m->owner;
-	b->jobs--;
-	hierarchy_unref(m->renewed_from);
-	if (m->fault) {
-		tell_ready(b, m->fault);
-	} else if (b->closing) {
-		hierarchy_unref(m->made);
-	} else {
-		b->coming = m->made;
-		save(b);
+	struct preparing *p = arg;
+	if (!p->kept) {
+		p->fault = hierarchy_create(p->type, p->name, p->now_ms, &p->made.hierarchy, &p->made.bytes);
+		return;
 	}
-	free(m);
-	finish_close(b);
+	p->fault = hierarchy_load(p->kept, &p->loaded);
+	if (p->fault || p->now_ms < hierarchy_renew_at_ms(p->loaded))
+		return;
+	p->made.renewed = true;
+	p->fault = hierarchy_renew(p->type, p->kept, p->now_ms, &p->made.hierarchy, &p->made.bytes);
 }
 
-static void begin_making(struct builtin *b, struct hierarchy *renewed_from)
+static void preparing_free(struct preparing *p)
 {
-	struct making *m = mem_new(struct making);
-	m->owner = b;
-	m->renewed_from = renewed_from ? hierarchy_ref(renewed_from) : NULL;
-	m->now_ms = clock_wall_ms(b->ca.env.clock);
+	hierarchy_unref(p->loaded);
+	coming_clear(&p->made);
+	fault_free(p->fault);
+	secret_free(p->kept);
+	free(p->name);
+	free(p);
+}
+
+static void take_prepared(struct builtin *b, struct preparing *p)
+{
+	if (p->loaded && !b->hierarchy)
+		put_in_force(b, TAKE(p->loaded), "authority.ca_loaded");
+	if (p->made.hierarchy && b->hierarchy && !anchors_equal(p->made.hierarchy->anchors, b->hierarchy->anchors)) {
+		coming_clear(&p->made); /* else nobody would trust the leaves to come */
+		p->fault = fault_new(FAULT_CORRUPT, "the stored CA is another one than the one in force");
+	}
+	if (p->made.hierarchy) {
+		b->coming = p->made;
+		p->made = (struct builtin_coming){NULL, NULL, false};
+		save_coming(b);
+	} else if (!p->fault) {
+		plan_renewal(b);
+		tell_ready(b, NULL);
+	} else if (b->hierarchy) {
+		renewal_failed(b, p->fault);
+		tell_ready(b, NULL);
+	} else {
+		tell_ready(b, TAKE(p->fault));
+	}
+}
+
+static void on_prepared(void *arg)
+{
+	struct preparing *p = arg;
+	struct builtin *b = p->owner;
+	b->jobs--;
+	if (!b->closing)
+		take_prepared(b, p);
+	preparing_free(p);
+	builtin_finish_close(b);
+}
+
+static struct fault *copy_kept(struct builtin *b, struct secret **ret)
+{
+	const struct secret *kept = NULL;
+	TRY(b->ca.env.load(b->ca.env.arg, HIERARCHY_KEY, &kept));
+	if (!kept)
+		return b->hierarchy ? fault_new(FAULT_CORRUPT, "the stored CA is gone") : NULL;
+	size_t len;
+	const unsigned char *bytes = secret_bytes(kept, &len);
+	return secret_new(bytes, len, ret);
+}
+
+/* What is kept but cannot be read is never replaced: an operator decides about it. */
+static struct fault *begin_preparing(struct builtin *b)
+{
+	struct secret *kept = NULL;
+	TRY(copy_kept(b, &kept));
+	struct preparing *p = mem_new(struct preparing);
+	p->owner = b;
+	p->type = b->ca_key;
+	p->name = mem_strdup(b->name);
+	p->kept = kept;
+	p->now_ms = clock_wall_ms(b->ca.env.clock);
 	b->jobs++;
-	jobs_run(b->ca.env.jobs, key_type_is_slow(b->options.ca_key), make, on_made, m);
+	jobs_run(b->ca.env.jobs, key_type_is_slow(b->ca_key), prepare, on_prepared, p);
+	return NULL;
 }
 
 static void on_renew(void *arg)
 {
 	struct builtin *b = arg;
-	if (clock_wall_ms(b->ca.env.clock) < hierarchy_renew_at_ms(b->hierarchy))
+	if (clock_wall_ms(b->ca.env.clock) < hierarchy_renew_at_ms(b->hierarchy)) {
 		plan_renewal(b);
-	else if (!b->saving && !b->coming)
-		begin_making(b, b->hierarchy);
+		return;
+	}
+	AUTO(fault_freep) struct fault *f = begin_preparing(b);
+	if (f)
+		renewal_failed(b, f);
 }
 
-/* Loaded at once, but told on a later turn: no callback runs before its call has returned. */
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
-static void on_loaded(void *arg)
-{
-	struct builtin *b = arg;
-	b->jobs--;
-	tell_ready(b, TAKE(b->start_fault));
-	finish_close(b);
-}
+/* --- the driver --- */
 
 static void start(struct ca *ca, void (*ready)(void *arg, struct fault *f), void *arg)
 {
-	struct builtin *b = of(ca);
-	struct fault *f = NULL;
+	struct builtin *b = builtin_of(ca);
+	invariant(!b->ready && !b->closing);
 	b->ready = ready;
 	b->ready_arg = arg;
-	const struct secret *kept = b->hierarchy ? NULL : ca->env.load(ca->env.arg, HIERARCHY_KEY);
-	if (kept)
-		f = hierarchy_decode(kept, &b->hierarchy);
-	if (f) { /* never overwritten: an operator decides about a CA that cannot be read */
-		b->start_fault = f;
-		b->jobs++;
-		jobs_run(ca->env.jobs, false, nothing, on_loaded, b);
-	} else if (b->hierarchy) {
-		in_force(b, false);
-		b->jobs++;
-		jobs_run(ca->env.jobs, false, nothing, on_loaded, b);
+	if (b->hierarchy) { /* given */
+		log_ca(b, "authority.ca_loaded");
+		tell_ready_on_next_turn(b, NULL);
+	} else if (b->coming.hierarchy) {
+		save_coming(b);
 	} else {
-		begin_making(b, NULL);
+		struct fault *f = begin_preparing(b);
+		if (f)
+			tell_ready_on_next_turn(b, f);
 	}
-}
-
-/* --- leaves --- */
-
-static void sign(void *arg)
-{
-	struct ca_op *op = arg;
-	struct ca_answer *a = mem_new(struct ca_answer);
-	op->fault = hierarchy_sign(op->hierarchy, &op->leaf, &a->chain);
-	if (op->fault) {
-		ca_answer_free(a);
-		return;
-	}
-	a->anchors = anchors_ref(hierarchy_anchors(op->hierarchy));
-	op->answer = a;
-}
-
-static void on_signed(void *arg)
-{
-	struct ca_op *op = arg;
-	struct builtin *b = op->owner;
-	b->jobs--;
-	DL_DELETE(b->ops, op);
-	if (op->cancelled && !op->fault)
-		op->fault = fault_new(FAULT_UNAVAILABLE, "cancelled");
-	else if (!op->fault && clock_mono_ms(b->ca.env.clock) > op->deadline_ms)
-		op->fault = fault_set_retryable(fault_new(FAULT_TIMEOUT, "signing took too long"), -1);
-	if (op->fault) {
-		ca_answer_free(op->answer);
-		op->answer = NULL;
-	}
-	op->done(op->arg, op->fault, op->answer);
-	hierarchy_unref(op->hierarchy);
-	hierarchy_leaf_done(&op->leaf);
-	free(op);
-	finish_close(b);
-}
-
-static struct ca_op *issue(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg)
-{
-	struct builtin *b = of(ca);
-	struct ca_op *op = mem_new(struct ca_op);
-	invariant(b->hierarchy);
-	op->owner = b;
-	op->done = done;
-	op->arg = arg;
-	op->deadline_ms = r->deadline_ms;
-	op->hierarchy = hierarchy_ref(b->hierarchy);
-	hierarchy_leaf_init(&op->leaf, r, clock_wall_ms(ca->env.clock));
-	b->jobs++;
-	DL_APPEND(b->ops, op);
-	jobs_run(ca->env.jobs, hierarchy_is_slow(b->hierarchy), sign, on_signed, op);
-	return op;
-}
-
-static void cancel(struct ca_op *op)
-{
-	op->cancelled = true;
 }
 
 static struct anchors *get_anchors(struct ca *ca)
 {
-	struct builtin *b = of(ca);
-	return b->hierarchy ? hierarchy_anchors(b->hierarchy) : NULL;
+	struct builtin *b = builtin_of(ca);
+	return b->hierarchy ? b->hierarchy->anchors : NULL;
 }
 
 static void close_builtin(struct ca *ca, void (*closed)(void *arg), void *arg)
 {
-	struct builtin *b = of(ca);
+	struct builtin *b = builtin_of(ca);
 	b->closing = true;
 	b->closed = closed;
 	b->closed_arg = arg;
 	timer_stop(b->renew);
-	for (struct ca_op *op = b->ops; op; op = op->next)
-		op->cancelled = true;
-	/* closed() comes on a later turn, like every callback */
-	b->jobs++;
-	jobs_run(ca->env.jobs, false, nothing, on_loaded, b);
+	builtin_end_issues(b);
+	timer_start(b->turn, 0);
 }
 
 static const struct ca_driver driver = {.type = "builtin",
 	.capabilities = CA_LIFETIME_EXACT,
 	.start = start,
-	.issue = issue,
-	.cancel = cancel,
+	.issue = builtin_issue,
+	.cancel = builtin_cancel,
 	.anchors = get_anchors,
 	.close = close_builtin};
+
+static struct fault *check_options(const struct builtin_options *o)
+{
+	if ((o->certificate_file == NULL) != (o->key_file == NULL))
+		return fault_new(FAULT_INVALID, "certificate_file and key_file go together");
+	if (o->key_password_file && !o->key_file)
+		return fault_new(FAULT_INVALID, "key_password_file belongs to a key_file");
+	if (o->common_name && (!*o->common_name || !text_is_utf8(o->common_name, strlen(o->common_name))))
+		return fault_new(FAULT_INVALID, "common_name is text of 1 to %d characters", HIERARCHY_NAME_MAX);
+	return NULL;
+}
 
 struct fault *builtin_new(const struct builtin_options *o, const struct ca_env *env, struct ca **ret)
 {
 	struct hierarchy *given = NULL;
-	if ((o->certificate_file == NULL) != (o->key_file == NULL))
-		return fault_new(FAULT_INVALID, "certificate_file and key_file go together");
+	TRY(check_options(o));
 	if (o->certificate_file)
 		TRY(hierarchy_from_files(o, &given));
 	struct builtin *b = mem_new(struct builtin);
 	b->ca.driver = &driver;
 	b->ca.env = *env;
-	b->options = (struct builtin_options){.ca_key = o->ca_key ? o->ca_key : KEY_ECDSA_P256,
-		.common_name = mem_strdup(o->common_name),
-		.certificate_file = mem_strdup(o->certificate_file),
-		.key_file = mem_strdup(o->key_file),
-		.key_password_file = mem_strdup(o->key_password_file)};
+	b->ca_key = o->ca_key ? o->ca_key : KEY_ECDSA_P256;
+	b->name = hierarchy_name(o->common_name, env->authority);
 	b->hierarchy = given;
 	b->renew = timer_new(env->loop, on_renew, b);
+	b->turn = timer_new(env->loop, on_turn, b);
 	*ret = &b->ca;
 	return NULL;
 }

@@ -52,9 +52,11 @@ struct ca_env {
 	const struct clock *clock;
 	const char *authority; /* its name in the config */
 	void *arg;
-	/** What the driver saved under this key before, or NULL. Borrowed until the next save of the key. */
-	const struct secret *(*load)(void *arg, const char *key);
-	/** Keep bytes (sealed) under a key; done(done_arg, fault or NULL) once it is durable. bytes are copied. */
+	/** What the driver saved under this key before; *ret is NULL when it never did. Borrowed until the next save of
+	 * the key. A fault when there is something that cannot be read: then nothing may take its place. */
+	struct fault *(*load)(void *arg, const char *key, const struct secret **ret);
+	/** Keep bytes (sealed) under a key; done(done_arg, fault or NULL) once it is durable, never from within the
+	 * call. bytes are copied. */
 	void (*save)(void *arg, const char *key, const struct secret *bytes,
 		void (*done)(void *done_arg, struct fault *f), void *done_arg);
 	/** The anchors changed: the core reads ca_anchors() again. */
@@ -68,9 +70,11 @@ struct ca_op; /* an issue under way; valid until its completion */
 struct ca_driver {
 	const char *type; /* "builtin" */
 	unsigned capabilities;
-	/** Begin; ready(arg, fault or NULL) once anchors are known and issue may be called. */
+	/** Begin; ready(arg, fault or NULL) once anchors are known and issue may be called. After a fault it may be
+	 * called again. ready does not come any more once close was called. */
 	void (*start)(struct ca *ca, void (*ready)(void *arg, struct fault *f), void *arg);
 	struct ca_op *(*issue)(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
+	/** Its completion comes soon, on a later turn; cancelling twice is fine. */
 	void (*cancel)(struct ca_op *op);
 	struct anchors *(*anchors)(struct ca *ca); /* borrowed; NULL before it is ready */
 	/** Ends what is under way (each with its completion), then closed(arg). */

@@ -53,19 +53,16 @@ static struct kept *kept_find(struct authority *a, const char *key)
 	return k;
 }
 
-static const struct secret *env_load(void *arg, const char *key)
+static struct fault *env_load(void *arg, const char *key, const struct secret **ret)
 {
 	struct authority *a = arg;
 	struct kept *k = kept_find(a, key);
 	if (!k->bytes) {
 		AUTO(mem_freep) char *name = blob_name(a, key);
-		struct fault *f = store_load_blob(a->control->o.store, name, &k->bytes);
-		if (f)
-			log_event(LOG_ERROR, "authority.state_unreadable", LS("authority", a->name), LS("key", key),
-				LF(f));
-		fault_free(f);
+		TRY(store_load_blob(a->control->o.store, name, &k->bytes));
 	}
-	return k->bytes;
+	*ret = k->bytes;
+	return NULL;
 }
 
 static void env_save(void *arg, const char *key, const struct secret *bytes,
