@@ -58,11 +58,9 @@ static struct fault *check_complete(const struct store_folder *f)
 	if (!marked && !exists(f->seal_key))
 		return NULL;
 	return fault_new(FAULT_INVALID,
-		"state folder %s holds %s but no leafcast.db: refused, because a first start would make a new root "
-		"that no "
-		"client trusts. Put the database back (from a backup, or a leafcast.db.damaged-* in the folder), or "
-		"move "
-		"the whole folder away to start anew%s",
+		"state folder %s holds %s but no leafcast.db: refused, because a first start would make a new "
+		"root that no client trusts. Put the database back from a backup (a leafcast.db.damaged-* here "
+		"was found damaged), or move the whole folder away to start anew%s",
 		f->path, marked ? "the mark of a completed first start" : "a seal key",
 		marked ? "" : "; a seal key that was made beforehand belongs elsewhere (state.seal.file)");
 }
@@ -159,9 +157,8 @@ struct fault *store_folder_set_aside(struct store_folder *f, const struct clock 
 	}
 	(void)fsync(f->folder_fd);
 	return fault_wrap(why,
-		"%s is damaged and was set aside, unchanged, as %s. Put a backup in its place (0600), or move the "
-		"whole "
-		"folder away to start anew with a new root",
+		"%s is damaged and was set aside, unchanged, as %s. Put a backup in its place (0600), or move "
+		"the whole folder away to start anew with a new root",
 		f->database, name);
 }
 

@@ -53,7 +53,10 @@ static struct fault *check_file(struct store_db *db)
 	if (application != 0 && application != STORE_APPLICATION_ID)
 		return NULL; /* not ours: refused by store_schema_update(), untouched */
 	TRY(store_sql_text(db->sql, "PRAGMA quick_check(1)", &verdict));
-	return strcmp(verdict, "ok") == 0 ? NULL : fault_new(FAULT_CORRUPT, "integrity check: %s", verdict);
+	if (strcmp(verdict, "ok") == 0)
+		return NULL;
+	const char *line = strchr(verdict, '\n'); /* after "*** in database main ***" */
+	return fault_new(FAULT_CORRUPT, "integrity check: %s", line ? line + 1 : verdict);
 }
 
 static struct fault *use_log(struct store_db *db)
@@ -174,7 +177,7 @@ static struct fault *unseal(struct store_db *db, const struct store_options *o, 
 	const char *path = o->seal_file ? o->seal_file : store_folder_seal_key(db->folder);
 	bool created;
 	struct fault *f = seal_key_load(path, !db->is_complete, &created, &kek);
-	if (f && fault_code(f) == FAULT_NOT_FOUND)
+	if (f && db->is_complete && fault_code(f) == FAULT_NOT_FOUND)
 		return fault_wrap(f, "state folder %s is sealed, and its seal key is not there; put it back",
 			store_folder_path(db->folder));
 	TRY(f);

@@ -212,8 +212,7 @@ static void on_trust(void *arg)
 static struct fault *open_state(struct serve *s, bool *ret_first_start)
 {
 	const struct store_options o = {.folder = s->config->state_path, .seal_file = s->config->seal_file};
-	struct fault *f = store_open(&o, s->loop, clock_system(), ret_first_start, &s->store);
-	return f ? fault_wrap(f, "state folder %s", o.folder) : NULL;
+	return store_open(&o, s->loop, clock_system(), ret_first_start, &s->store);
 }
 
 static struct fault *make_control(struct serve *s)

@@ -253,6 +253,23 @@ static void test_the_seal_key(void **arg)
 	state_refused(s, NULL, FAULT_INVALID, "is open to others");
 }
 
+static void test_a_key_file_of_its_own(void **arg)
+{
+	struct state *s = *arg;
+	AUTO(mem_freep) char *nowhere = mem_printf("%s/nowhere/the.key", s->parent);
+	AUTO(mem_freep) char *path = mem_printf("%s/the.key", s->parent);
+	state_refused(s, nowhere, FAULT_NOT_FOUND, "cannot create");
+	assert_null(state_open_with(s, path)); /* what the refusal left is an unfinished first start */
+	assert_true(s->first_start);
+	assert_int_equal(access(path, R_OK), 0);
+	state_complete(s);
+	state_close(s);
+	state_refused(s, nowhere, FAULT_NOT_FOUND, "its seal key is not there");
+	state_refused(s, NULL, FAULT_NOT_FOUND, "its seal key is not there");
+	assert_null(state_open_with(s, path));
+	assert_false(s->first_start);
+}
+
 static void test_a_credential_opens_it(void **arg)
 {
 	struct state *s = *arg;
@@ -434,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_key_without_a_database, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_mark_without_a_database, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_seal_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_key_file_of_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_credential_opens_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_damaged_database_is_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_file_that_is_no_database, setup, teardown),
