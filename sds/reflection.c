@@ -1,5 +1,4 @@
 #include "sds/reflection.h"
-#include <stdio.h>
 #include <string.h>
 #include "base/buf.h"
 #include "base/fault.h"
@@ -10,21 +9,29 @@
 
 enum { FILES_MAX = 256, REQUEST_MAX = 4096, STATUS_NOT_FOUND = 5, STATUS_UNIMPLEMENTED = 12 };
 
-/* Fields of google.protobuf.FileDescriptorSet, FileDescriptorProto, DescriptorProto, EnumDescriptorProto,
- * ServiceDescriptorProto. */
-enum { SET_FILE = 1 };
-enum { FILE_NAME = 1, FILE_PACKAGE = 2, FILE_DEPENDENCY = 3, FILE_MESSAGE = 4, FILE_ENUM = 5, FILE_SERVICE = 6 };
-enum {
-	ANY_NAME = 1,
-	MESSAGE_FIELD = 2,
-	MESSAGE_NESTED = 3,
-	MESSAGE_ENUM = 4,
-	MESSAGE_ONEOF = 8,
-	ENUM_VALUE = 2,
-	SERVICE_METHOD = 2
+/* Fields of google.protobuf.FileDescriptorSet and FileDescriptorProto. */
+enum { SET_FILE = 1, FILE_NAME = 1, FILE_PACKAGE = 2, FILE_DEPENDENCY = 3 };
+
+/* What has a full name: which fields of its descriptor hold parts that have one too. Every name is in field 1. */
+enum { DEFINITION_NAME = 1, PARTS_MAX = 4 };
+struct kind {
+	bool is_scope; /* of the names of its parts; those of an enum's values stand beside the enum's own */
+	struct part {
+		uint32_t field;
+		const struct kind *kind;
+	} parts[PARTS_MAX];
 };
+static const struct kind leaf = {false, {{0, NULL}}};		     /* field, oneof, enum value, method */
+static const struct kind enumeration = {false, {{2, &leaf}}};	     /* EnumDescriptorProto.value */
+static const struct kind service = {true, {{2, &leaf}}};	     /* ServiceDescriptorProto.method */
+static const struct kind message = {true,			     /* DescriptorProto: */
+	{{2, &leaf}, {3, &message}, {4, &enumeration}, {8, &leaf}}}; /* field, nested_type, enum_type, oneof_decl */
+static const struct kind package = {true,			     /* FileDescriptorProto: */
+	{{4, &message}, {5, &enumeration}, {6, &service}}};	     /* message_type, enum_type, service */
+
 /* Of ServerReflectionRequest and ServerReflectionResponse. */
 enum { ASK_HOST = 1, ASK_FILE = 3, ASK_SYMBOL = 4, ASK_EXTENSION = 5, ASK_EXTENSION_NUMBERS = 6, ASK_SERVICES = 7 };
+enum { EXTENSION_TYPE = 1 };
 enum { TELL_HOST = 1, TELL_REQUEST = 2, TELL_FILES = 4, TELL_SERVICES = 6, TELL_ERROR = 7 };
 
 struct file {
@@ -62,75 +69,56 @@ static bool find_text(const uint8_t *bytes, size_t len, uint32_t number, char **
 	return false;
 }
 
-static char *join(const char *scope, const char *name)
+static const struct symbol *find_symbol(const struct reflection *r, const char *name, size_t len)
 {
-	return *scope ? mem_printf("%s.%s", scope, name) : mem_strdup(name);
+	struct symbol *s = NULL;
+	HASH_FIND(hh, r->symbols, name, len, s);
+	return s;
 }
 
 /* Takes name. */
 static void add_symbol(struct reflection *r, char *name, size_t file)
 {
-	struct symbol *s = NULL;
-	HASH_FIND_STR(r->symbols, name, s);
-	if (s) {
-		free(name);
-		return;
-	}
-	s = mem_new(struct symbol);
+	struct symbol *s = mem_new(struct symbol);
+	invariant(!find_symbol(r, name, strlen(name)));
 	s->name = name;
 	s->file = file;
 	HASH_ADD_KEYPTR(hh, r->symbols, s->name, strlen(s->name), s);
 }
 
-/* A definition and the parts of it that have names. Recursion over our own, embedded data alone. */
-static void add_definition(struct reflection *r, size_t file, const char *scope, const uint8_t *bytes, size_t len,
-	const uint32_t *parts, size_t part_count)
+/* The parts of a definition, each with its own. Recursion over our own, embedded data alone. */
+static void add_parts(
+	struct reflection *r, size_t file, const char *scope, const struct kind *kind, const uint8_t *bytes, size_t len)
 {
-	AUTO(mem_freep) char *own = NULL;
 	struct wire_reader reader;
 	struct wire_field f;
-	if (!find_text(bytes, len, ANY_NAME, &own))
-		return;
-	AUTO(mem_freep) char *full = join(scope, own);
-	add_symbol(r, mem_strdup(full), file);
 	wire_read(&reader, bytes, len);
-	while (wire_next(&reader, &f))
-		for (size_t i = 0; f.type == WIRE_BYTES && i < part_count; i++) {
-			static const uint32_t message_parts[] = {
-				MESSAGE_FIELD, MESSAGE_NESTED, MESSAGE_ENUM, MESSAGE_ONEOF};
-			bool nested = part_count == ARRAY_LEN(message_parts) && f.number == MESSAGE_NESTED;
-			if (f.number == parts[i])
-				add_definition(r, file, full, f.bytes, f.len, nested ? message_parts : NULL,
-					nested ? ARRAY_LEN(message_parts) : 0);
-		}
+	while (wire_next(&reader, &f)) {
+		const struct part *part = kind->parts;
+		while (part < kind->parts + PARTS_MAX && part->field != f.number)
+			part++;
+		if (part == kind->parts + PARTS_MAX || f.type != WIRE_BYTES)
+			continue;
+		AUTO(mem_freep) char *name = NULL;
+		invariant(find_text(f.bytes, f.len, DEFINITION_NAME, &name));
+		AUTO(mem_freep) char *full = *scope ? mem_printf("%s.%s", scope, name) : mem_strdup(name);
+		add_parts(r, file, part->kind->is_scope ? full : scope, part->kind, f.bytes, f.len);
+		add_symbol(r, TAKE(full), file);
+	}
+	invariant(!reader.bad);
 }
 
 static void add_file(struct reflection *r, const uint8_t *bytes, size_t len)
 {
-	static const uint32_t message_parts[] = {MESSAGE_FIELD, MESSAGE_NESTED, MESSAGE_ENUM, MESSAGE_ONEOF};
-	static const uint32_t enum_parts[] = {ENUM_VALUE}, service_parts[] = {SERVICE_METHOD};
-	AUTO(mem_freep) char *package = NULL;
-	struct wire_reader reader;
-	struct wire_field f;
-	size_t number = r->count;
-	invariant(number < FILES_MAX);
-	invariant(find_text(bytes, len, FILE_NAME, &r->files[number].name));
-	r->files[number].bytes = bytes;
-	r->files[number].len = len;
-	r->count++;
-	if (!find_text(bytes, len, FILE_PACKAGE, &package))
-		package = mem_strdup("");
-	wire_read(&reader, bytes, len);
-	while (wire_next(&reader, &f)) {
-		if (f.type != WIRE_BYTES)
-			continue;
-		if (f.number == FILE_MESSAGE)
-			add_definition(r, number, package, f.bytes, f.len, message_parts, ARRAY_LEN(message_parts));
-		else if (f.number == FILE_ENUM)
-			add_definition(r, number, package, f.bytes, f.len, enum_parts, ARRAY_LEN(enum_parts));
-		else if (f.number == FILE_SERVICE)
-			add_definition(r, number, package, f.bytes, f.len, service_parts, ARRAY_LEN(service_parts));
-	}
+	AUTO(mem_freep) char *scope = NULL;
+	size_t file = r->count++;
+	invariant(file < FILES_MAX);
+	invariant(find_text(bytes, len, FILE_NAME, &r->files[file].name));
+	r->files[file].bytes = bytes;
+	r->files[file].len = len;
+	if (!find_text(bytes, len, FILE_PACKAGE, &scope))
+		scope = mem_strdup("");
+	add_parts(r, file, scope, &package, bytes, len);
 }
 
 struct reflection *reflection_new(const void *set, size_t len, const char *const *services, size_t count)
@@ -144,8 +132,10 @@ struct reflection *reflection_new(const void *set, size_t len, const char *const
 			add_file(r, f.bytes, f.len);
 	invariant(!reader.bad);
 	r->services = mem_array(char *, count);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		invariant(find_symbol(r, services[i], strlen(services[i])));
 		r->services[r->service_count++] = mem_strdup(services[i]);
+	}
 	return r;
 }
 
@@ -228,14 +218,10 @@ static void tell_services(const struct reflection *r, struct buf *ret)
 	buf_free(&one);
 }
 
-static void tell_symbol(const struct reflection *r, const uint8_t *bytes, size_t len, struct buf *ret)
+static void tell_symbol(const struct reflection *r, const char *name, size_t len, struct buf *ret)
 {
-	struct symbol *s = NULL;
-	if (len && bytes[0] == '.') {
-		bytes++;
-		len--;
-	}
-	HASH_FIND(hh, r->symbols, bytes, len, s);
+	bool rooted = len && name[0] == '.';
+	const struct symbol *s = find_symbol(r, name + rooted, len - rooted);
 	if (s)
 		tell_files(r, s->file, ret);
 	else
@@ -253,7 +239,7 @@ static void tell(const struct reflection *r, const struct wire_field *asked, str
 			tell_error(STATUS_NOT_FOUND, "there is no such file", ret);
 		break;
 	case ASK_SYMBOL:
-		tell_symbol(r, asked->bytes, asked->len, ret);
+		tell_symbol(r, (const char *)asked->bytes, asked->len, ret);
 		break;
 	case ASK_SERVICES:
 		tell_services(r, ret);
@@ -267,23 +253,37 @@ static void tell(const struct reflection *r, const struct wire_field *asked, str
 	}
 }
 
+/* Every text of a message in proto3 is UTF-8: clients refuse an answer that repeats one that is not. */
+static bool is_extension_request(const uint8_t *bytes, size_t len)
+{
+	struct wire_reader reader;
+	struct wire_field f;
+	wire_read(&reader, bytes, len);
+	while (wire_next(&reader, &f))
+		if (f.number == EXTENSION_TYPE && f.type == WIRE_BYTES && !text_is_utf8(f.bytes, f.len))
+			return false;
+	return !reader.bad;
+}
+
 struct fault *reflection_answer(const struct reflection *r, const void *request, size_t len, struct buf *ret)
 {
 	struct wire_reader reader;
-	struct wire_field f, asked = {.number = 0};
+	struct wire_field f, host = {.number = 0}, asked = {.number = 0};
 	if (len > REQUEST_MAX)
 		return fault_new(FAULT_INVALID, "a reflection request of %zu bytes; at most %d", len, REQUEST_MAX);
 	wire_read(&reader, request, len);
 	while (wire_next(&reader, &f)) {
-		if (f.type != WIRE_BYTES)
+		bool is_question = f.number >= ASK_FILE && f.number <= ASK_SERVICES;
+		if (f.type != WIRE_BYTES || (f.number != ASK_HOST && !is_question))
 			continue;
-		if (f.number == ASK_HOST && text_is_utf8(f.bytes, f.len))
-			wire_put_bytes(ret, TELL_HOST, f.bytes, f.len);
-		else if (f.number > ASK_HOST)
-			asked = f; /* a oneof: the last one counts */
+		if (f.number == ASK_EXTENSION ? !is_extension_request(f.bytes, f.len) : !text_is_utf8(f.bytes, f.len))
+			return fault_new(FAULT_INVALID, "field %u of the request is malformed", (unsigned)f.number);
+		*(is_question ? &asked : &host) = f; /* the last one counts, also of the questions: they are a oneof */
 	}
 	if (reader.bad)
 		return fault_new(FAULT_INVALID, "the request is no protobuf message");
+	if (host.len)
+		wire_put_bytes(ret, TELL_HOST, host.bytes, host.len);
 	wire_put_bytes(ret, TELL_REQUEST, request, len);
 	tell(r, &asked, ret);
 	return NULL;

@@ -12,6 +12,6 @@ struct reflection;
 struct reflection *reflection_new(const void *set, size_t len, const char *const *services, size_t count);
 void reflection_free(struct reflection *r); /* NULL is fine */
 /** Append the ServerReflectionResponse to a ServerReflectionRequest: a file comes with all that it imports; what does
- * not exist is an error_response NOT_FOUND. INVALID: malformed, or too long. */
+ * not exist is an error_response NOT_FOUND. INVALID: malformed, a text that is not UTF-8, or more than 4 KiB. */
 MUST_USE struct fault *reflection_answer(const struct reflection *r, const void *request, size_t len, struct buf *ret);
 #endif
