@@ -17,6 +17,7 @@ struct fault;
 /** Most certificates that are read, duplicates included, before the set is made. */
 #define ANCHORS_READ_MAX 1024
 #define ANCHORS_PEM_MAX ((size_t)1024 * 1024)
+#define ANCHORS_NAMES_MAX ((size_t)65535 - 1024)
 
 /** INVALID: empty, a certificate that is neither a CA nor self-signed, above the limits. References to the certificates
  *  are taken. */

@@ -92,8 +92,9 @@ X509 *certs_make(const struct certs_spec *s)
 	invariant(cert && X509_set_version(cert, X509_VERSION_3) == 1 && X509_set_pubkey(cert, certs_key(s->key)) == 1);
 	set_serial(cert);
 	if (s->cn)
-		invariant(X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
-				  (const unsigned char *)s->cn, -1, -1, 0) == 1);
+		invariant(X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN",
+				  *s->cn ? MBSTRING_UTF8 : V_ASN1_UTF8STRING, (const unsigned char *)s->cn, -1, -1,
+				  0) == 1);
 	invariant(X509_set_issuer_name(cert, X509_get_subject_name(issuer)) == 1);
 	invariant(ASN1_TIME_set(X509_getm_notBefore(cert), s->from_s ? (time_t)s->from_s : now - 86400));
 	invariant(ASN1_TIME_set(X509_getm_notAfter(cert), s->to_s ? (time_t)s->to_s : now + 86400));
