@@ -47,8 +47,7 @@ static struct fault *add(struct anchors *a, X509 *cert)
 	if (!can_be_anchor(cert))
 		f = fault_new(FAULT_INVALID,
 			"certificate \"%.200s\" (serial %.64s) is no CA (CA:TRUE and keyCertSign are needed): it can "
-			"be "
-			"no anchor",
+			"be no anchor",
 			info.subject, info.serial);
 	else if (a->count == ANCHORS_MAX)
 		f = fault_new(FAULT_INVALID, "more than %d certificates in one bundle", ANCHORS_MAX);
@@ -63,7 +62,8 @@ static struct fault *add(struct anchors *a, X509 *cert)
 }
 
 /* RFC 8446 4.2.4: certificate_authorities holds at most 2^16-1 bytes, each name with a length of two bytes before it.
- */
+ * In TLS 1.3 it is an extension of the CertificateRequest, and all of them together have 2^16-1 bytes: room is left for
+ * the signature algorithms and what else may come. */
 static struct fault *check_sizes(const struct anchors *a)
 {
 	size_t names = 0;
@@ -73,11 +73,11 @@ static struct fault *check_sizes(const struct anchors *a)
 	anchors_pem(a, &pem);
 	size_t len = pem.len;
 	buf_free(&pem);
-	if (names > 65535)
+	if (names > ANCHORS_NAMES_MAX)
 		return fault_new(FAULT_INVALID,
-			"the names of these %zu CAs take %zu bytes; a TLS server can send 65535: every handshake would "
+			"the names of these %zu CAs take %zu bytes; a TLS server can send %zu: every handshake would "
 			"fail",
-			a->count, names);
+			a->count, names, ANCHORS_NAMES_MAX);
 	if (len > ANCHORS_PEM_MAX)
 		return fault_new(FAULT_INVALID, "a bundle of %zu bytes; at most %zu", len, ANCHORS_PEM_MAX);
 	return NULL;

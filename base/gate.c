@@ -47,8 +47,10 @@ static struct fault *check_key(const struct cert_info *i, EVP_PKEY *key)
 static bool has_names(X509 *leaf)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+	const X509_NAME *subject = X509_get_subject_name(leaf);
+	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
 	bool yes = sk_GENERAL_NAME_num(names) > 0 ||
-		   X509_NAME_get_index_by_NID(X509_get_subject_name(leaf), NID_commonName, -1) >= 0;
+		   (at >= 0 && ASN1_STRING_length(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))) > 0);
 	GENERAL_NAMES_free(names);
 	ERR_clear_error();
 	return yes;
@@ -71,6 +73,9 @@ static struct fault *check_usage(X509 *leaf, EVP_PKEY *key)
 	if (!(usage & (KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT)))
 		return fault_new(FAULT_INVALID, "the leaf's keyUsage allows neither digitalSignature nor "
 						"keyEncipherment: no handshake can use it");
+	if (!(X509_get_extended_key_usage(leaf) & (XKU_SSL_SERVER | XKU_SSL_CLIENT | XKU_ANYEKU)))
+		return fault_new(FAULT_INVALID,
+			"the leaf's extendedKeyUsage allows neither serverAuth nor clientAuth: no TLS peer accepts it");
 	return NULL;
 }
 

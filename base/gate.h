@@ -11,8 +11,9 @@ struct fault;
 
 /** INVALID with the rule that failed: leaf without common name and SAN; RSA below 2048 bits; RSA-PSS keys; a curve
  * other than P-256/384/521, or one written out instead of named; Ed25519 (no Envoy accepts it of a peer); a keyUsage
- * without digitalSignature on an EC leaf; extensions that cannot be read; must-staple without a staple; a CA
- * certificate, unless it is a self-signed one without keyCertSign (what "openssl req -x509" writes). */
+ * without digitalSignature on an EC leaf; an extendedKeyUsage without serverAuth and clientAuth; extensions that cannot
+ * be read; must-staple without a staple; a CA certificate, unless it is a self-signed one without keyCertSign (what
+ * "openssl req -x509" writes). */
 MUST_USE struct fault *gate_check_credential(const struct credential *c);
 /** INVALID: a bundle of nothing, which Envoy would apply as "verify nobody"; see anchors.h for the rest. */
 MUST_USE struct fault *gate_check_anchors(const struct anchors *a);

@@ -123,12 +123,26 @@ struct fault *material_read_credential(const struct material_part *cert, const s
 	return NULL;
 }
 
+static struct fault *read_bundle(const struct material_part *p, STACK_OF(X509) * certs)
+{
+	static const char crl[] = "-----BEGIN X509 CRL-----";
+	TRY(check_size(p));
+	PKCS12 *p12 = is_pem(p) ? NULL : pkcs12_decode(p->bytes, p->len);
+	PKCS12_free(p12);
+	if (p12)
+		return fault_new(FAULT_INVALID, "a PKCS#12 file; a bundle is PEM or DER certificates");
+	if (memmem(p->bytes, p->len, crl, sizeof crl - 1))
+		return fault_new(FAULT_INVALID, "a revocation list is in it, which a bundle does not carry: who it "
+						"revokes would be let in");
+	return read_certs(p, ANCHORS_READ_MAX, certs);
+}
+
 struct fault *material_read_anchors(const struct material_part *bundle, struct anchors **ret)
 {
 	AUTO(anchors_unrefp) struct anchors *a = NULL;
 	STACK_OF(X509) *certs = sk_X509_new_null();
 	invariant(certs);
-	struct fault *f = read_certs(bundle, ANCHORS_READ_MAX, certs);
+	struct fault *f = read_bundle(bundle, certs);
 	if (!f)
 		f = anchors_new(certs, &a);
 	if (!f)

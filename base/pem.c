@@ -73,6 +73,17 @@ struct cert_list {
 	char *first;
 };
 
+/* "TRUSTED CERTIFICATE" carries marks of what it is good for, which nothing passes on to Envoy. A mark that narrows
+ * trust must not be lost in silence. */
+static struct fault *drop_marks(X509 *c, const struct block *b)
+{
+	if (X509_get0_reject_objects(c))
+		return fault_new(FAULT_INVALID, "PEM block %d: a certificate that is marked as rejected for some uses",
+			b->number);
+	X509_trust_clear(c);
+	return NULL;
+}
+
 static struct fault *on_cert_block(void *arg, struct block *b)
 {
 	struct cert_list *l = arg;
@@ -87,9 +98,12 @@ static struct fault *on_cert_block(void *arg, struct block *b)
 	c = trusted ? d2i_X509_AUX(NULL, &at, b->len) : d2i_X509(NULL, &at, b->len);
 	if (!c)
 		return fault_openssl(FAULT_INVALID, "PEM block %d is no certificate", b->number);
-	if (l->left-- == 0) {
+	struct fault *f = drop_marks(c, b);
+	if (!f && l->left-- == 0)
+		f = fault_new(FAULT_INVALID, "too many certificates");
+	if (f) {
 		X509_free(c);
-		return fault_new(FAULT_INVALID, "too many certificates");
+		return f;
 	}
 	invariant(sk_X509_push(l->certs, c) > 0);
 	return NULL;
@@ -182,17 +196,20 @@ static struct fault *on_key_block(void *arg, struct block *b)
 struct fault *pem_read_keys(
 	const void *pem, size_t len, const char *password, EVP_PKEY **ret, size_t max, size_t *ret_count)
 {
-	struct key_list l = {.keys = ret, .max = max, .password = password};
+	struct key_list l = {.keys = mem_array(EVP_PKEY *, max), .max = max, .password = password};
 	struct fault *f = each_block(pem, len, on_key_block, &l);
 	if (!f && l.count == 0)
 		f = nothing_found("private key", l.first);
 	free(l.first);
-	if (!f) {
+	if (f) {
+		while (l.count)
+			EVP_PKEY_free(l.keys[--l.count]);
+	} else {
+		for (size_t i = 0; i < l.count; i++)
+			ret[i] = l.keys[i];
 		*ret_count = l.count;
-		return NULL;
 	}
-	while (l.count)
-		EVP_PKEY_free(l.keys[--l.count]);
+	free(l.keys);
 	return f;
 }
 
