@@ -128,3 +128,25 @@ struct node *conn_intern_node(struct conn *c, struct node *n)
 	c->node = node_ref(n);
 	return n;
 }
+
+/* One look per connection: its calls share what it proved. */
+void conns_judge_again(struct worker *w)
+{
+	struct call *c;
+	w->judgement++;
+	DL_FOREACH (w->calls, c) {
+		if (!c->conn || identity_kind(c->conn->identity) != IDENTITY_TLS || c->ending || c->closed)
+			continue;
+		if (c->conn->judged != w->judgement) {
+			struct identity *same = NULL;
+			struct fault *f = tls_peer(w, c->grpc, &same);
+			identity_unref(same);
+			c->conn->judged = w->judgement;
+			c->conn->fell = f != NULL;
+			fault_ignore(f, "the call that ends says so");
+		}
+		if (c->conn->fell)
+			call_end(c, GRPC_STATUS_UNAUTHENTICATED,
+				"the authority of this connection's client certificate is not trusted any more");
+	}
+}

@@ -58,11 +58,15 @@ struct conn {
 	uint64_t serial;   /* of a unix connection */
 	struct identity *identity;
 	struct node *node; /* the last one, shared by streams that say the same */
+	uint64_t judged;   /* worker.judgement when its certificate was looked at last */
+	bool fell;	   /* and was not trusted any more */
 	size_t calls;
 };
 /** Who calls. UNAUTHENTICATED-worthy faults are DENIED. A reference that conn_leave() gives back. */
 MUST_USE struct fault *conn_enter(struct worker *w, grpc_call *call, struct conn **ret);
 void conn_leave(struct worker *w, struct conn *c);
+/** Clients are trusted less than before: ends the calls of TLS connections that would not be let in now. */
+void conns_judge_again(struct worker *w);
 /** The shared node equal to n; takes n and returns a reference. */
 struct node *conn_intern_node(struct conn *c, struct node *n);
 
@@ -244,6 +248,7 @@ struct worker {
 	struct call *calls;
 	uint64_t last_call_id, last_interest;
 	struct conn *conns;
+	uint64_t judgement; /* counts how often trust shrank */
 	struct slot *slots;
 	struct slot *idle; /* absences nobody is interested in, oldest first */
 	size_t idle_count;
@@ -262,7 +267,16 @@ struct worker {
 	struct quiet unauthenticated;
 };
 /** Messages to a worker; see outlet.h. */
-enum worker_mail { MAIL_PUBLISH, MAIL_ABSENT, MAIL_POLICY, MAIL_QUARANTINE, MAIL_TAKEN, MAIL_HEALTH, MAIL_DRAIN };
+enum worker_mail {
+	MAIL_TRUST,
+	MAIL_PUBLISH,
+	MAIL_ABSENT,
+	MAIL_POLICY,
+	MAIL_QUARANTINE,
+	MAIL_TAKEN,
+	MAIL_HEALTH,
+	MAIL_DRAIN
+};
 struct message {
 	struct mail mail;
 	uint64_t seq;
@@ -334,8 +348,8 @@ struct tls_listener *tls_listener_new(void);
 struct tls_listener *tls_listener_next(struct tls_listener *l);
 void tls_listener_append(struct tls_listener **list, struct tls_listener *l);
 void tls_listener_free(struct tls_listener *l);
-MUST_USE struct fault *tls_listener_set(
-	struct tls_listener *l, struct credential *c, const struct client_trust *trust, size_t trust_count);
+MUST_USE struct fault *tls_listener_set(struct tls_listener *l, struct credential *c, const struct client_trust *trust,
+	size_t trust_count, bool *ret_shrunk);
 /** Judge a verified client: evidence against the trust of every listener. */
 MUST_USE struct fault *tls_identity(struct sds_server *s, const struct evidence *e, struct identity **ret);
 #endif

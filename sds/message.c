@@ -79,6 +79,9 @@ static void take(struct worker *w, struct message *m)
 	case MAIL_TAKEN:
 		w->batch_under_way = false;
 		break;
+	case MAIL_TRUST:
+		conns_judge_again(w);
+		break;
 	case MAIL_HEALTH:
 		w->serving = m->on && w->state == WORKER_SERVING;
 		health_changed(w);

@@ -217,14 +217,24 @@ static struct tls_listener *listener_number(struct sds_server *s, size_t number)
 	return l;
 }
 
+static struct message *make_trust(const void *arg)
+{
+	(void)arg;
+	return message_new(MAIL_TRUST, 0);
+}
+
 struct fault *sds_server_set_tls(
 	struct sds_server *s, size_t tls, struct credential *c, const struct client_trust *trust, size_t trust_count)
 {
+	bool shrunk = false;
 	while (!listener_number(s, tls)) {
 		invariant(!s->started);
 		tls_listener_append(&s->tls, tls_listener_new());
 	}
-	return tls_listener_set(listener_number(s, tls), c, trust, trust_count);
+	TRY(tls_listener_set(listener_number(s, tls), c, trust, trust_count, &shrunk));
+	if (shrunk)
+		post(s, OUTLET_ALL_WORKERS, make_trust, NULL);
+	return NULL;
 }
 
 /* A second leafcast must not take half of the connections: the port is bound once without SO_REUSEPORT before each

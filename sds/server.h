@@ -46,8 +46,8 @@ MUST_USE struct fault *sds_server_listen_unix(struct sds_server *s, int listen_f
  * leafcast). Before sds_server_start(). ret_port may be NULL. A certificate and client trust must have been set. */
 MUST_USE struct fault *sds_server_listen_tcp(struct sds_server *s, const char *address, size_t tls, int *ret_port);
 /** The TLS side of TCP listener number tls (0, 1, ...): used by each new handshake from now on. References are taken;
- *  trust: the authorities whose clients may connect. INVALID: the pair or the trust cannot be used; the former stays.
- */
+ *  trust: the authorities whose clients may connect; calls of those who would not be let in any more end. INVALID: the
+ *  pair or the trust cannot be used; the former stays. */
 MUST_USE struct fault *sds_server_set_tls(
 	struct sds_server *s, size_t tls, struct credential *c, const struct client_trust *trust, size_t trust_count);
 /** Begin to answer. Health of each service is SERVING from now on. */

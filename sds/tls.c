@@ -71,8 +71,28 @@ void tls_listener_free(struct tls_listener *l)
 	free(l);
 }
 
+static bool trusts(const struct snapshot *s, const char *authority, X509 *anchor)
+{
+	for (size_t i = 0; i < s->trust_count; i++)
+		if (strcmp(s->trust[i].authority, authority) == 0 && anchors_contain(s->trust[i].anchors, anchor))
+			return true;
+	return false;
+}
+
+/* Was there an anchor before that is not there now? */
+static bool shrinks(const struct snapshot *before, const struct snapshot *now)
+{
+	for (size_t i = 0; before && i < before->trust_count; i++) {
+		const struct client_trust *t = &before->trust[i];
+		for (size_t n = 0; n < anchors_count(t->anchors); n++)
+			if (!trusts(now, t->authority, anchors_cert(t->anchors, n)))
+				return true;
+	}
+	return false;
+}
+
 struct fault *tls_listener_set(
-	struct tls_listener *l, struct credential *c, const struct client_trust *trust, size_t count)
+	struct tls_listener *l, struct credential *c, const struct client_trust *trust, size_t count, bool *ret_shrunk)
 {
 	struct snapshot *s = mem_new(struct snapshot);
 	struct buf chain = BUF_INIT, roots = BUF_INIT;
@@ -90,11 +110,15 @@ struct fault *tls_listener_set(
 	struct fault *f =
 		count ? credential_key_pem(c, &s->key_pem)
 		      : fault_new(FAULT_INVALID, "a TCP listener needs an authority whose clients may connect");
-	if (f)
+	if (f) {
 		snapshot_unref(s);
-	else
-		cell_set(l->cell, s);
-	return f;
+		return f;
+	}
+	struct snapshot *before = cell_get(l->cell);
+	*ret_shrunk = shrinks(before, s);
+	snapshot_unref(before);
+	cell_set(l->cell, s);
+	return NULL;
 }
 
 static grpc_ssl_certificate_config_reload_status fetch(void *user, grpc_ssl_server_certificate_config **ret)

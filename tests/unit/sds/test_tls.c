@@ -208,7 +208,7 @@ static void test_others_stay_outside(void **state)
 	end(&s);
 }
 
-/* The next handshake sees the new certificate and the new authority of clients; streams that are open go on. */
+/* The next handshake sees the new certificate; streams that are open go on. */
 static void test_replaced_in_place(void **state)
 {
 	(void)state;
@@ -216,17 +216,38 @@ static void test_replaced_in_place(void **state)
 	struct peer old = dial(&s, &s.mesh, 3600, "URI:spiffe://rig/a");
 	(void)receive(&s, &old);
 	AUTO(mem_freep) char *before = rpc_stream_server_pem(old.s);
-	set_tls(&s, &s.other);
-	struct peer p = dial(&s, &s.other, 3600, "URI:spiffe://rig/b");
+	set_tls(&s, &s.mesh);
+	struct peer p = dial(&s, &s.mesh, 3600, "URI:spiffe://rig/b");
 	assert_int_equal(receive(&s, &p).count, 1);
 	AUTO(mem_freep) char *after = rpc_stream_server_pem(p.s);
 	assert_string_not_equal(before, after);
-	assert_refused(&s, dial(&s, &s.mesh, 3600, "URI:spiffe://rig/a"), 14);
 	rig_ask(old.s, &(struct xds_ask){.names = {"roots", "more"}});
 	rig_publish(s.r, "more", NULL);
 	assert_string_equal(receive(&s, &old).names[0], "more");
 	hang_up(&p);
 	hang_up(&old);
+	end(&s);
+}
+
+/* An authority that is not trusted any more: its clients are refused, and those that are there have to go. */
+static void test_trust_is_taken_back(void **state)
+{
+	(void)state;
+	struct setup s = begin(2);
+	struct peer old[4];
+	for (size_t i = 0; i < ARRAY_LEN(old); i++) {
+		old[i] = dial(&s, &s.mesh, 3600, "URI:spiffe://rig/a");
+		(void)receive(&s, &old[i]);
+	}
+	set_tls(&s, &s.other);
+	for (size_t i = 0; i < ARRAY_LEN(old); i++) {
+		assert_int_equal(rig_wait_end(s.r, old[i].c, old[i].s), 16);
+		hang_up(&old[i]);
+	}
+	assert_refused(&s, dial(&s, &s.mesh, 3600, "URI:spiffe://rig/a"), 14);
+	struct peer p = dial(&s, &s.other, 3600, "URI:spiffe://rig/b");
+	assert_int_equal(receive(&s, &p).count, 1);
+	hang_up(&p);
 	end(&s);
 }
 
@@ -282,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_serves_clients_of_the_authority),
 		cmocka_unit_test(test_others_stay_outside),
 		cmocka_unit_test(test_replaced_in_place),
+		cmocka_unit_test(test_trust_is_taken_back),
 		cmocka_unit_test(test_a_bad_pair_is_refused),
 		cmocka_unit_test(test_ends_with_the_certificate),
 		cmocka_unit_test(test_second_server_is_refused),
