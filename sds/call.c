@@ -38,9 +38,10 @@ static void release(struct call *c)
 	if (c->incoming)
 		grpc_byte_buffer_destroy(c->incoming);
 	grpc_call_unref(c->grpc);
+	if (c->method && c->method->kind == METHOD_STREAM)
+		give_back_note(w);
 	free(c->status_text);
 	free(c);
-	w->departed++;
 }
 
 static void start(struct call *c, const grpc_op *ops, size_t count, struct rpc_op *op)

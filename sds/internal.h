@@ -261,9 +261,9 @@ struct worker {
 	struct rpc_op on_shutdown;
 	struct timers_entry drain_timer;
 	int64_t drain_end_ms;
+	struct timers_entry give_back_timer;
 	size_t departed; /* streams that ended since memory was last given back */
 	size_t armed;
-	int64_t trim_at_ms; /* not before */
 	struct quiet unauthenticated;
 };
 /** Messages to a worker; see outlet.h. */
@@ -299,6 +299,9 @@ void messages_read(struct worker *w);
 void drain_init(struct worker *w);
 void drain_begin(struct worker *w, int64_t grace_ms);
 void drain_finish(struct worker *w); /* stops the worker when it is drained */
+/* give_back.c */
+void give_back_init(struct worker *w);
+void give_back_note(struct worker *w); /* a stream has ended */
 
 void worker_init(struct worker *w, struct sds_server *s, unsigned number);
 MUST_USE struct fault *worker_start(struct worker *w);
@@ -306,15 +309,13 @@ void worker_done(struct worker *w); /* joined; frees what is left */
 
 /* --- meters.c --- */
 struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m); /* m NULL: nothing is measured */
-void sds_meters_free(struct sds_server *s);
+void sds_meters_free(struct sds_meters *m);
 void meters_call(struct sds_server *s, const struct method *m, int delta);
 void meters_end(struct sds_server *s, int grpc_status);
 void meters_push(struct sds_server *s);
-void meters_subscription(struct sds_server *s, int delta);
 void meters_ack(struct sds_server *s, int64_t push_to_ack_ms);
 void meters_nack(struct sds_server *s);
 double meters_open_calls(const struct sds_server *s); /* 0 without a registry */
-double meters_subscriptions(const struct sds_server *s);
 
 /* --- server.c --- */
 struct sds_server {

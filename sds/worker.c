@@ -1,27 +1,14 @@
 /* sds/worker.c - one thread with its gRPC server and queue: sleeps in the queue, takes completions and messages, fires
  * timers, pumps what was marked, reports. */
 #include <grpc/grpc.h>
-#include <malloc.h>
 #include <string.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "sds/internal.h"
 
-enum { CALLS_ARMED = 64, DEPARTED_TRIM = 1000 };
+enum { CALLS_ARMED = 64 };
 #define WORKER_STACK_BYTES ((size_t)1024 * 1024)
-#define TRIM_QUIET_MS INT64_C(1000)
-#define TRIM_APART_MS (INT64_C(10) * 1000)
-
-/* After a mass departure the allocator keeps everything: give it back once it is quiet, and not too often. */
-static void give_back_memory(struct worker *w)
-{
-	if (w->departed < DEPARTED_TRIM || w->now_ms < w->trim_at_ms)
-		return;
-	w->departed = 0;
-	w->trim_at_ms = w->now_ms + TRIM_APART_MS;
-	(void)malloc_trim(0);
-}
 
 static int64_t wait_ms(const struct worker *w, bool more)
 {
@@ -31,8 +18,6 @@ static int64_t wait_ms(const struct worker *w, bool more)
 		return 0;
 	if (due < at)
 		at = due;
-	if (w->departed >= DEPARTED_TRIM && now + TRIM_QUIET_MS < at)
-		at = now + TRIM_QUIET_MS;
 	if (at == INT64_MAX)
 		return -1;
 	return at > now ? at - now : 0;
@@ -42,9 +27,6 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 	bool more = false;
-	char name[16];
-	(void)snprintf(name, sizeof name, "worker-%u", w->number % 1000);
-	(void)pthread_setname_np(pthread_self(), name);
 	call_arm(w, CALLS_ARMED);
 	for (;;) {
 		struct rpc_op *op = NULL;
@@ -57,8 +39,6 @@ static void *run(void *arg)
 			op->done(op, ok);
 		else if (e == RPC_EVENT_BELL)
 			messages_read(w);
-		else
-			give_back_memory(w);
 		timers_run(&w->timers, w->now_ms);
 		more = calls_pump(w);
 		outbox_flush(w);
@@ -74,6 +54,7 @@ void worker_init(struct worker *w, struct sds_server *s, unsigned number)
 	w->mailbox = mailbox_new(rpc_queue_ring, w->queue);
 	w->policy = policy_ref(s->o.policy);
 	drain_init(w);
+	give_back_init(w);
 	w->serving = true;
 	w->now_ms = clock_mono_ms(s->o.clock);
 	timers_init(&w->timers);

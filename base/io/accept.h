@@ -27,7 +27,7 @@ MUST_USE struct fault *accept_listen(struct acceptor *a, int fd);
 /** The evidence of the connection that has this descriptor now; ret_serial is unique to the connection. False: unknown,
  * or the descriptor is another file by now. */
 bool accept_evidence(struct acceptor *a, int fd, struct evidence *ret, uint64_t *ret_serial);
-/** Open connections, as of the last sweep: at most 1 s ago, or 10 s where there are many. */
+/** Open connections, at most 1 s ago. */
 size_t accept_count(struct acceptor *a);
 /** No more connections: closes the listening sockets and ends the thread. What was proven is kept until accept_free().
  */
