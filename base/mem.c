@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,20 +53,15 @@ void mem_freep(char **p)
 	*p = NULL;
 }
 
-char *mem_vprintf(const char *fmt, va_list ap)
-{
-	char *s = NULL;
-	if (vasprintf(&s, fmt, ap) < 0 || !s)
-		out_of_memory(0);
-	return s;
-}
-
 char *mem_printf(const char *fmt, ...)
 {
+	char *s = NULL;
 	va_list ap;
 	va_start(ap, fmt);
-	char *s = mem_vprintf(fmt, ap);
+	int n = vasprintf(&s, fmt, ap);
 	va_end(ap);
+	if (n < 0 || !s)
+		out_of_memory(0);
 	return s;
 }
 

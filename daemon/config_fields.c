@@ -13,11 +13,13 @@
 size_t config_enter(struct config_reader *r, const char *fmt, ...)
 {
 	size_t mark = r->path.len;
+	char *text = NULL;
 	va_list ap;
 	va_start(ap, fmt);
-	AUTO(mem_freep) char *text = mem_vprintf(fmt, ap);
+	invariant(vasprintf(&text, fmt, ap) >= 0 && text);
 	va_end(ap);
 	buf_add_text(&r->path, mark ? text : text + (*text == '.'));
+	free(text);
 	return mark;
 }
 

@@ -1,11 +1,13 @@
 /* tests/bench/floor.c - the least that a C core server can weigh: the floor that leafcast is compared with.
  *
- * bench_floor SOCKET [-s BODY_BYTES] [-a CHANNEL_ARG=INT]...
- * Serves StreamSecrets and DeltaSecrets with one fixed secret named "default", whoever asks for whatever; reads what
- * comes and looks at none of it. SIGUSR1: the next version to all streams. SIGUSR2: malloc_trim. SIGTERM: exit.
+ * bench_floor [-s BODY_BYTES] [-a CHANNEL_ARG=INT]... SOCKET
+ * Serves StreamSecrets and DeltaSecrets with a fixed secret to whoever asks for whatever, and looks at nothing of what
+ * it reads but one byte: the last one of a stream's first message, which is the digit in "secret-0" to "secret-9".
+ * SIGUSR1: the next version of the secrets, by turns, to their streams. SIGUSR2: malloc_trim. SIGTERM: exit.
  * Every stream gets a reference to the same bytes, nonce included, which no real server could do.
  * Threads: main waits for signals; one worker owns the queue and all streams. */
 #include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 #include <grpc/slice.h>
@@ -24,7 +26,7 @@
 #include "base/mem.h"
 #include "tests/bench/frame.h"
 
-enum { ARMED = 64, ARGS_MAX = 32 };
+enum { ARMED = 64, ARGS_MAX = 32, SECRETS = 10 };
 enum tag_kind { TAG_CALL, TAG_RECEIVED, TAG_SENT, TAG_CLOSED, TAG_BELL };
 
 /* A tag is the address of one of these. */
@@ -41,6 +43,7 @@ struct stream {
 	struct op close;
 	int cancelled;
 	unsigned pending; /* ops not completed: the stream is freed when it is closed and this is 0 */
+	unsigned secret;
 	bool delta;
 	bool asked;
 	bool started;
@@ -66,8 +69,10 @@ struct floor {
 	struct armed armed[ARMED];
 	struct stream *streams;
 	size_t body_bytes;
+	unsigned asked; /* secrets that somebody asked for: 0 to asked - 1 */
+	unsigned pushes;
 	unsigned version;
-	grpc_slice answer[2]; /* by stream.delta */
+	grpc_slice answers[SECRETS][2]; /* by stream.secret, stream.delta */
 };
 
 static void check(bool ok, const char *what)
@@ -79,7 +84,7 @@ static void check(bool ok, const char *what)
 }
 
 /* Secret{name, tls_certificate{certificate_chain, private_key}}, each half filler. */
-static void encode_secret(size_t body_bytes, struct buf *ret)
+static void encode_secret(const char *name, size_t body_bytes, struct buf *ret)
 {
 	char *filler = mem_calloc(1, body_bytes / 2 + 1);
 	memset(filler, 'x', body_bytes / 2);
@@ -88,24 +93,26 @@ static void encode_secret(size_t body_bytes, struct buf *ret)
 	struct buf certificate = BUF_INIT;
 	frame_add(&certificate, 1, source.data, source.len);
 	frame_add(&certificate, 2, source.data, source.len);
-	frame_add_text(ret, 1, "default");
+	frame_add_text(ret, 1, name);
 	frame_add(ret, 2, certificate.data, certificate.len);
 	buf_free(&certificate);
 	buf_free(&source);
 	free(filler);
 }
 
-static void encode_answers(struct floor *f)
+static void encode_answers(struct floor *f, unsigned number)
 {
 	struct buf secret = BUF_INIT;
 	struct buf any = BUF_INIT;
 	struct buf resource = BUF_INIT;
+	char name[32];
 	char version[16];
+	(void)snprintf(name, sizeof(name), "secret-%u", number);
 	(void)snprintf(version, sizeof(version), "%u", ++f->version);
-	encode_secret(f->body_bytes, &secret);
+	encode_secret(name, f->body_bytes, &secret);
 	frame_add_text(&any, 1, FRAME_SECRET_TYPE);
 	frame_add(&any, 2, secret.data, secret.len);
-	frame_add_text(&resource, 3, "default");
+	frame_add_text(&resource, 3, name);
 	frame_add_text(&resource, 1, version);
 	frame_add(&resource, 2, any.data, any.len);
 	for (int delta = 0; delta < 2; delta++) {
@@ -115,9 +122,8 @@ static void encode_answers(struct floor *f)
 		frame_add_text(&out, 4, FRAME_SECRET_TYPE);
 		frame_add_text(&out, 5, version); /* the nonce */
 		frame_add(&out, 2, body->data, body->len);
-		if (f->version > 1)
-			grpc_slice_unref(f->answer[delta]);
-		f->answer[delta] = grpc_slice_from_copied_buffer((const char *)out.data, out.len);
+		grpc_slice_unref(f->answers[number][delta]);
+		f->answers[number][delta] = grpc_slice_from_copied_buffer((const char *)out.data, out.len);
 		buf_free(&out);
 	}
 	buf_free(&secret);
@@ -145,7 +151,7 @@ static void offer(const struct floor *f, struct stream *s)
 		s->dirty = true;
 		return;
 	}
-	grpc_slice answer = f->answer[s->delta];
+	grpc_slice answer = f->answers[s->secret][s->delta];
 	grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&answer, 1);
 	grpc_op ops[2] = {{.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message},
 		{.op = GRPC_OP_SEND_INITIAL_METADATA}};
@@ -184,15 +190,35 @@ static void on_call(struct floor *f, struct armed *a)
 	receive(s);
 }
 
-static void on_received(const struct floor *f, struct stream *s)
+static void read_name(struct floor *f, struct stream *s)
+{
+	grpc_byte_buffer_reader reader;
+	grpc_slice slice;
+	uint8_t last = 0;
+	check(grpc_byte_buffer_reader_init(&reader, s->received) != 0, "unreadable message");
+	while (grpc_byte_buffer_reader_next(&reader, &slice)) {
+		if (GRPC_SLICE_LENGTH(slice))
+			last = *(GRPC_SLICE_END_PTR(slice) - 1);
+		grpc_slice_unref(slice);
+	}
+	grpc_byte_buffer_reader_destroy(&reader);
+	check(last >= '0' && last < '0' + SECRETS, "a first message must end with the name of its secret");
+	s->secret = (unsigned)(last - '0');
+	if (s->secret >= f->asked)
+		f->asked = s->secret + 1;
+}
+
+static void on_received(struct floor *f, struct stream *s)
 {
 	if (!s->received)
 		return; /* half-closed or cancelled: wait for the close */
+	if (!s->asked) {
+		read_name(f, s);
+		offer(f, s);
+	}
+	s->asked = true;
 	grpc_byte_buffer_destroy(s->received);
 	s->received = NULL;
-	if (!s->asked)
-		offer(f, s);
-	s->asked = true;
 	receive(s);
 }
 
@@ -207,10 +233,11 @@ static void on_sent(const struct floor *f, struct stream *s)
 
 static void on_push(struct floor *f)
 {
-	encode_answers(f);
+	unsigned secret = f->asked ? f->pushes++ % f->asked : 0;
+	encode_answers(f, secret);
 	struct stream *s;
 	DL_FOREACH (f->streams, s) {
-		if (s->asked)
+		if (s->asked && s->secret == secret)
 			offer(f, s);
 	}
 }
@@ -280,6 +307,7 @@ static void listen_at(struct floor *f, const char *path, const grpc_channel_args
 
 static void parse(int argc, char **argv, struct floor *f, grpc_channel_args *args)
 {
+	static const char usage[] = "usage: bench_floor [-s BODY_BYTES] [-a ARG=INT]... SOCKET";
 	int c;
 	while ((c = getopt(argc, argv, "s:a:")) != -1) {
 		char *equals = c == 'a' ? strchr(optarg, '=') : NULL;
@@ -290,11 +318,11 @@ static void parse(int argc, char **argv, struct floor *f, grpc_channel_args *arg
 			args->args[args->num_args++] =
 				(grpc_arg){.type = GRPC_ARG_INTEGER, .key = optarg, .value.integer = atoi(equals + 1)};
 		} else {
-			check(false, "usage: bench_floor [-s BODY_BYTES] [-a ARG=INT]... SOCKET");
+			check(false, usage);
 		}
 	}
-	check(optind == argc - 1, "usage: bench_floor [-s BODY_BYTES] [-a ARG=INT]... SOCKET");
-	check(f->body_bytes <= (size_t)1 << 20, "body too large");
+	check(optind == argc - 1, usage);
+	check(f->body_bytes <= (size_t)1 << 20, usage);
 }
 
 int main(int argc, char **argv)
@@ -316,7 +344,8 @@ int main(int argc, char **argv)
 	(void)sigaddset(&signals, SIGINT);
 	check(pthread_sigmask(SIG_BLOCK, &signals, NULL) == 0, "sigmask");
 	grpc_init();
-	encode_answers(&f);
+	for (unsigned i = 0; i < SECRETS; i++)
+		encode_answers(&f, i);
 	listen_at(&f, argv[optind], &args);
 	pthread_t worker;
 	check(pthread_create(&worker, NULL, work, &f) == 0, "thread");

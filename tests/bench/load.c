@@ -1,10 +1,10 @@
 /* tests/bench/load.c - a crowd of subscribers: N connections of M streams, each of which asks for one secret.
  *
- * bench_load [-d] [-n NODE_BYTES] SOCKET NAME...          -d: DeltaSecrets, else StreamSecrets
+ * bench_load [-d] [-n NODE_BYTES] [-t SECONDS] SOCKET NAME...     -d: DeltaSecrets, else StreamSecrets
  * The j-th stream of a connection asks for the j-th name, from the first again beyond the last. Commands, one a line on
- * stdin; each is answered by one line of JSON on stdout when it is done, or at its deadline with what is missing:
+ * stdin; each is answered by one line of JSON on stdout when it is done, or after SECONDS (60) with what is missing:
  *   open N M   until there are N connections of M streams and each stream has its first answer
- *   arm        "armed" at once; from then on one answer more is awaited on each stream, then "pushed"
+ *   arm NAME   "armed" at once; from then on one answer more is awaited on each stream of that name, then "pushed"
  *   close      cancel all streams, close all connections
  * Thread: one. It also looks at the queue every 20 ms while nothing happens: keepalive pings want answers. */
 #include <grpc/grpc.h>
@@ -23,7 +23,6 @@
 #include "tests/bench/subscriber.h"
 
 enum { OPENING_MAX = 64, NAMES_MAX = 16, STREAMS_MAX = 16, CONNECTIONS_MAX = 20000 };
-static const int64_t deadline_ns = INT64_C(120) * 1000 * 1000 * 1000;
 
 struct connection {
 	grpc_channel *channel;
@@ -43,6 +42,7 @@ struct load {
 	size_t wanted_streams;
 	size_t cursor; /* connections before it have all their streams */
 	enum phase phase;
+	int64_t patience_ns;
 	struct buf input;
 };
 
@@ -133,12 +133,16 @@ static void begin_open(struct load *l, size_t connections, size_t streams)
 	l->cursor = 0;
 }
 
-static void for_all(struct load *l, void (*fn)(struct subscriber *))
+/* name NULL: cancel them all. */
+static void await_or_cancel(struct load *l, const char *name)
 {
 	for (size_t i = 0; i < l->wanted_connections; i++) {
 		for (size_t j = 0; j < l->connections[i].opened; j++) {
-			if (l->connections[i].streams[j])
-				fn(l->connections[i].streams[j]);
+			struct subscriber *s = l->connections[i].streams[j];
+			if (s && name)
+				subscriber_await(s, name);
+			else if (s)
+				subscriber_cancel(s);
 		}
 	}
 }
@@ -161,7 +165,7 @@ static void advance(struct load *l)
 	if (l->phase == PHASE_OPENING)
 		open_more(l);
 	bool done = l->phase == PHASE_CLOSING ? !c->live : !c->waiting && !c->sending;
-	if (!done && subscriber_now() - c->measured_from < deadline_ns)
+	if (!done && subscriber_now() - c->measured_from < l->patience_ns)
 		return;
 	if (c->delay_count)
 		qsort(c->delays, c->delay_count, sizeof(c->delays[0]), by_size);
@@ -177,15 +181,15 @@ static void on_command(struct load *l, const char *line)
 	size_t streams;
 	if (sscanf(line, "open %zu %zu", &connections, &streams) == 2) {
 		begin_open(l, connections, streams);
-	} else if (strcmp(line, "arm") == 0) {
+	} else if (strncmp(line, "arm ", 4) == 0) {
 		begin(l, PHASE_PUSHING);
-		for_all(l, subscriber_await);
+		await_or_cancel(l, line + 4);
 		report(&l->crowd, "armed");
 	} else if (strcmp(line, "close") == 0) {
 		begin(l, PHASE_CLOSING);
-		for_all(l, subscriber_cancel);
+		await_or_cancel(l, NULL);
 	} else {
-		check(false, "commands: open N M, arm, close");
+		check(false, "commands: open N M, arm NAME, close");
 	}
 }
 
@@ -225,18 +229,23 @@ static void run(struct load *l)
 
 int main(int argc, char **argv)
 {
-	static const char usage[] = "usage: bench_load [-d] [-n NODE_BYTES] SOCKET NAME...";
+	static const char usage[] = "usage: bench_load [-d] [-n NODE_BYTES] [-t SECONDS] SOCKET NAME...";
 	static struct load l;
 	size_t node_bytes = 30000;
 	int c;
-	while ((c = getopt(argc, argv, "dn:")) != -1) {
-		check(c == 'd' || c == 'n', usage);
+	unsigned long seconds = 60;
+	while ((c = getopt(argc, argv, "dn:t:")) != -1) {
+		check(c == 'd' || c == 'n' || c == 't', usage);
 		if (c == 'd')
 			l.crowd.delta = true;
-		else
+		else if (c == 'n')
 			node_bytes = strtoul(optarg, NULL, 10);
+		else
+			seconds = strtoul(optarg, NULL, 10);
 	}
-	check(argc - optind >= 2 && argc - optind - 1 <= NAMES_MAX && node_bytes <= (size_t)4 << 20, usage);
+	check(argc - optind >= 2 && argc - optind - 1 <= NAMES_MAX && node_bytes <= (size_t)4 << 20 && seconds <= 3600,
+		usage);
+	l.patience_ns = (int64_t)seconds * 1000000000;
 	l.path = argv[optind];
 	for (int i = optind + 1; i < argc; i++)
 		l.names[l.name_count++] = argv[i];

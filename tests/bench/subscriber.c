@@ -5,6 +5,7 @@
 #include <grpc/support/time.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "base/mem.h"
 #include "tests/bench/message.h"
@@ -67,9 +68,9 @@ static void receive(struct subscriber *s)
 	start(s, &op, 1, OP_RECEIVED);
 }
 
-void subscriber_await(struct subscriber *s)
+void subscriber_await(struct subscriber *s, const char *name)
 {
-	if (s->waiting)
+	if (s->waiting || strcmp(s->name, name) != 0)
 		return;
 	s->waiting = true;
 	s->crowd->waiting++;
@@ -89,7 +90,7 @@ void subscriber_open(struct crowd *c, grpc_channel *channel, size_t client, cons
 	s->crowd = c;
 	s->name = name;
 	c->live++;
-	subscriber_await(s);
+	subscriber_await(s, name);
 	const char *method = c->delta ? "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
 				      : "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
 	s->call = grpc_channel_create_call(channel, NULL, GRPC_PROPAGATE_DEFAULTS, c->queue,

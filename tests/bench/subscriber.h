@@ -29,8 +29,8 @@ struct crowd {
 
 /** Open a stream on a channel. *slot holds the subscriber until it ends, then NULL. */
 void subscriber_open(struct crowd *c, grpc_channel *channel, size_t client, const char *name, struct subscriber **slot);
-/** One answer more is due. */
-void subscriber_await(struct subscriber *s);
+/** One answer more is due, if name is what it asked for. */
+void subscriber_await(struct subscriber *s, const char *name);
 void subscriber_cancel(struct subscriber *s);
 /** Handle a completion of the crowd's queue. */
 void subscriber_on_tag(void *tag);
