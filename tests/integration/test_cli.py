@@ -136,7 +136,7 @@ def refused(server, *args, stdin=""):
     """A non-zero exit, the reason on stderr, nothing on stdout."""
     result = server.cli(*args, code=None, stdin=stdin)
     assert result.returncode != 0 and result.stderr.strip() and not result.stdout, result
-    assert "PRIVATE" not in result.stderr
+    assert "-----BEGIN" not in result.stderr
     return result.stderr
 
 
