@@ -15,13 +15,6 @@ struct fault {
 	char *where; /* of the innermost fault */
 };
 
-static char *format(const char *fmt, va_list ap)
-{
-	char *s = NULL;
-	invariant(vasprintf(&s, fmt, ap) >= 0 && s);
-	return s;
-}
-
 static struct fault *make(const char *file, int line, enum fault_code code, char *text)
 {
 	struct fault *f = mem_new(struct fault);
@@ -36,7 +29,7 @@ struct fault *fault_new_at(const char *file, int line, enum fault_code code, con
 {
 	va_list ap;
 	va_start(ap, fmt);
-	char *text = format(fmt, ap);
+	char *text = mem_vprintf(fmt, ap);
 	va_end(ap);
 	return make(file, line, code, text);
 }
@@ -47,7 +40,7 @@ struct fault *fault_wrap_at(const char *file, int line, struct fault *cause, con
 	(void)file;
 	(void)line;
 	va_start(ap, fmt);
-	char *context = format(fmt, ap);
+	char *context = mem_vprintf(fmt, ap);
 	va_end(ap);
 	char *text = mem_printf("%s: %s", context, cause->text);
 	free(context);
@@ -95,7 +88,7 @@ struct fault *fault_errno_at(const char *file, int line, int err, const char *fm
 {
 	va_list ap;
 	va_start(ap, fmt);
-	char *context = format(fmt, ap);
+	char *context = mem_vprintf(fmt, ap);
 	va_end(ap);
 	char reason[128];
 	char *text = mem_printf("%s: %s", context, strerror_r(err, reason, sizeof reason));
@@ -107,7 +100,7 @@ struct fault *fault_openssl_at(const char *file, int line, enum fault_code code,
 {
 	va_list ap;
 	va_start(ap, fmt);
-	char *context = format(fmt, ap);
+	char *context = mem_vprintf(fmt, ap);
 	va_end(ap);
 	unsigned long e = ERR_peek_last_error();
 	const char *reason = e ? ERR_reason_error_string(e) : NULL;

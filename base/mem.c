@@ -1,5 +1,4 @@
 #include "base/mem.h"
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,15 +52,20 @@ void mem_freep(char **p)
 	*p = NULL;
 }
 
-char *mem_printf(const char *fmt, ...)
+char *mem_vprintf(const char *fmt, va_list ap)
 {
 	char *s = NULL;
+	if (vasprintf(&s, fmt, ap) < 0 || !s)
+		out_of_memory(0);
+	return s;
+}
+
+char *mem_printf(const char *fmt, ...)
+{
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vasprintf(&s, fmt, ap);
+	char *s = mem_vprintf(fmt, ap);
 	va_end(ap);
-	if (n < 0 || !s)
-		out_of_memory(0);
 	return s;
 }
 

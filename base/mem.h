@@ -3,6 +3,7 @@
  * here). Thread: any. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ void *mem_dup(const void *bytes, size_t len);
 void mem_freep(char **p);
 /** A formatted string; the caller owns it. */
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *mem_vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 
 #define mem_new(T) ((T *)mem_calloc(1, sizeof(T)))
 #define mem_array(T, n) ((T *)mem_calloc((n), sizeof(T)))

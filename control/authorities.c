@@ -25,7 +25,7 @@ struct authority {
 	struct control *control;
 	char *name;
 	struct ca *ca;
-	bool started, ready;
+	bool started, answered, ready;
 	char *error;
 	struct kept *kept;
 	size_t running;
@@ -170,6 +170,7 @@ static void admit(struct authority *a)
 static void on_ready(void *arg, struct fault *f)
 {
 	struct authority *a = arg;
+	a->answered = true;
 	free(a->error);
 	a->error = f ? mem_strdup(fault_text(f)) : NULL;
 	if (f) {
@@ -221,6 +222,14 @@ const char *authority_type(const struct authority *a)
 bool authority_is_ready(const struct authority *a)
 {
 	return a->ready;
+}
+
+bool authorities_have_answered(const struct control *c)
+{
+	for (const struct authority *a = c->authorities; a; a = a->next)
+		if (!a->answered)
+			return false;
+	return true;
 }
 
 const char *authority_error(const struct authority *a)

@@ -34,6 +34,8 @@ size_t authority_running(const struct authority *a);
 void authority_acquire(struct authority *a, void (*go)(void *arg), void *arg);
 bool authority_forget(struct authority *a, void *arg);
 void authority_release(struct authority *a);
+/** Every driver has said once that it is ready or why not: what it keeps is in the store by then. */
+bool authorities_have_answered(const struct control *c);
 /** Start every driver that has not been started. */
 void authorities_start(struct control *c);
 /** End the driver; closed(arg) once nothing of it is left. */

@@ -225,8 +225,7 @@ static void on_first_start_complete(void *arg, struct fault *f)
 		return;
 	}
 	c->o.first_start = false;
-	if (!c->closing)
-		tell_ready(c);
+	start_check_ready(c);
 }
 
 static void complete_first_start(struct control *c)
@@ -257,14 +256,18 @@ const char *control_unready(struct control *c)
 	return NULL;
 }
 
+/* The mark waits for the authorities' own state alone: a secret that cannot be issued yet, or an authority that does
+ * not answer well, must not cost the root at the next restart. */
 void start_check_ready(struct control *c)
 {
-	if (c->ready_told || c->completing || !c->started || c->closing || control_unready(c))
+	if (c->ready_told || c->completing || !c->started || c->closing)
 		return;
-	if (c->o.first_start)
-		complete_first_start(c);
-	else
+	if (c->o.first_start) {
+		if (authorities_have_answered(c))
+			complete_first_start(c);
+	} else if (!control_unready(c)) {
 		tell_ready(c);
+	}
 }
 
 void control_start(struct control *c, const struct outlet *o, void (*ready)(void *arg, struct fault *f), void *arg)

@@ -13,13 +13,11 @@
 size_t config_enter(struct config_reader *r, const char *fmt, ...)
 {
 	size_t mark = r->path.len;
-	char *text = NULL;
 	va_list ap;
 	va_start(ap, fmt);
-	invariant(vasprintf(&text, fmt, ap) >= 0 && text);
+	AUTO(mem_freep) char *text = mem_vprintf(fmt, ap);
 	va_end(ap);
 	buf_add_text(&r->path, mark ? text : text + (*text == '.'));
-	free(text);
 	return mark;
 }
 

@@ -53,11 +53,9 @@ void config_yaml_error(struct config_yaml *y, const yaml_node_t *at, const char 
 {
 	va_list ap;
 	va_start(ap, fmt);
-	char *text = NULL;
-	invariant(vasprintf(&text, fmt, ap) >= 0 && text);
+	AUTO(mem_freep) char *text = mem_vprintf(fmt, ap);
 	va_end(ap);
 	config_errors_add(y->errors, at->start_mark.line + 1, at->start_mark.column + 1, "%s", text);
-	free(text);
 }
 
 yaml_node_t *config_yaml_get(struct config_yaml *y, const yaml_node_t *map, const char *key, yaml_node_t **ret_key)

@@ -43,6 +43,7 @@ struct interest *interest_new(struct call *c, struct node *n, struct engine_sub 
 	i->delta = delta;
 	i->push_to_ack_ms = -1;
 	place(i);
+	meters_subscription(c->worker->server, 1);
 	return i;
 }
 
@@ -63,6 +64,7 @@ void interest_leave(struct interest *i)
 {
 	struct worker *w = i->call->worker;
 	slot_leave(w, i);
+	meters_subscription(w->server, -1);
 	i->call = NULL;
 	i->sub = NULL;
 	if (i->told) {

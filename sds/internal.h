@@ -309,13 +309,15 @@ void worker_done(struct worker *w); /* joined; frees what is left */
 
 /* --- meters.c --- */
 struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m); /* m NULL: nothing is measured */
-void sds_meters_free(struct sds_meters *m);
+void sds_meters_free(struct sds_server *s);
 void meters_call(struct sds_server *s, const struct method *m, int delta);
 void meters_end(struct sds_server *s, int grpc_status);
 void meters_push(struct sds_server *s);
+void meters_subscription(struct sds_server *s, int delta);
 void meters_ack(struct sds_server *s, int64_t push_to_ack_ms);
 void meters_nack(struct sds_server *s);
 double meters_open_calls(const struct sds_server *s); /* 0 without a registry */
+double meters_subscriptions(const struct sds_server *s);
 
 /* --- server.c --- */
 struct sds_server {

@@ -1,4 +1,5 @@
 /* sds/meters.c - what the serving side counts. Children are made at start, so that workers only touch atomics. */
+#include "base/io/accept.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "sds/internal.h"
@@ -9,6 +10,7 @@ struct sds_meters {
 	struct metrics *registry;
 	struct gauge *streams[METHOD_COUNT];
 	struct counter *calls[METHOD_COUNT], *ends[STATUSES], *pushes, *acks, *nacks;
+	struct gauge *subscriptions;
 	struct histogram *push_to_ack;
 };
 
@@ -18,9 +20,14 @@ static const char *const status_names[STATUSES] = {"OK", "CANCELLED", "UNKNOWN",
 	"UNAUTHENTICATED"};
 static const double push_bounds[] = {0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
 
+static void collect_connections(void *arg, struct metrics_sink *sink)
+{
+	const struct sds_server *s = arg;
+	metrics_emit(sink, NULL, s->acceptor ? (double)accept_count(s->acceptor) : 0);
+}
+
 struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 {
-	(void)s;
 	if (!m)
 		return NULL;
 	struct sds_meters *k = mem_new(struct sds_meters);
@@ -47,6 +54,11 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	}
 	for (size_t i = 0; i < STATUSES; i++)
 		k->ends[i] = metrics_counter_of(ends, &status_names[i]);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_connections", .help = "Open connections on unix sockets."},
+		collect_connections, s);
+	k->subscriptions = metrics_add_gauge(
+		m, "leafcast_subscriptions", "Names that open streams want, each counted per stream.");
 	k->pushes = metrics_add_counter(m, "leafcast_pushes", "Secrets sent on streams.");
 	k->acks = metrics_add_counter(m, "leafcast_acks", "Secrets that a client ACKed.");
 	k->nacks = metrics_add_counter(m, "leafcast_nacks", "Secrets that a client NACKed.");
@@ -55,8 +67,11 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	return k;
 }
 
-void sds_meters_free(struct sds_meters *k)
+void sds_meters_free(struct sds_server *s)
 {
+	struct sds_meters *k = s->meters;
+	if (k)
+		metrics_stop_collecting(k->registry, s);
 	free(k);
 }
 
@@ -73,6 +88,17 @@ void meters_end(struct sds_server *s, int grpc_status)
 {
 	if (s->meters && grpc_status >= 0 && grpc_status < STATUSES)
 		counter_inc(s->meters->ends[grpc_status]);
+}
+
+void meters_subscription(struct sds_server *s, int delta)
+{
+	if (s->meters)
+		gauge_add(s->meters->subscriptions, delta);
+}
+
+double meters_subscriptions(const struct sds_server *s)
+{
+	return s->meters ? gauge_value(s->meters->subscriptions) : 0;
 }
 
 void meters_push(struct sds_server *s)

@@ -351,6 +351,7 @@ void sds_server_free(struct sds_server *s)
 		(void)close(s->pending_fds[i]);
 	for (unsigned w = 0; w < s->o.workers; w++)
 		worker_done(&s->workers[w]);
+	sds_meters_free(s);
 	for (struct tls_listener *l = s->tls, *next; l; l = next) {
 		next = tls_listener_next(l);
 		tls_listener_free(l);
@@ -360,7 +361,6 @@ void sds_server_free(struct sds_server *s)
 	grpc_server_credentials_release(s->plain);
 	mailbox_free(s->notices);
 	wakeup_free(s->wakeup);
-	sds_meters_free(s->meters);
 	free(s->workers);
 	free(s->instance);
 	free(s);
@@ -369,5 +369,7 @@ void sds_server_free(struct sds_server *s)
 
 struct sds_counts sds_server_counts(const struct sds_server *s)
 {
-	return (struct sds_counts){.connections = accept_count(s->acceptor), .streams = (uint64_t)meters_open_calls(s)};
+	return (struct sds_counts){.connections = accept_count(s->acceptor),
+		.streams = (uint64_t)meters_open_calls(s),
+		.subscriptions = (uint64_t)meters_subscriptions(s)};
 }

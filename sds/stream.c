@@ -251,6 +251,7 @@ static void on_half_close(struct call *c)
 	int64_t at = c->worker->now_ms + c->worker->server->o.limits.fetch_wait_ms;
 	if (at < s->end_at_ms)
 		s->end_at_ms = at;
+	arm_timer(s); /* not only when it is pumped: what is being sent may be stuck */
 	call_mark(c);
 }
 

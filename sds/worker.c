@@ -27,6 +27,9 @@ static void *run(void *arg)
 {
 	struct worker *w = arg;
 	bool more = false;
+	char name[16];
+	(void)snprintf(name, sizeof name, "worker-%u", w->number % 1000);
+	(void)pthread_setname_np(pthread_self(), name);
 	call_arm(w, CALLS_ARMED);
 	for (;;) {
 		struct rpc_op *op = NULL;

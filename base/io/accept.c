@@ -269,6 +269,7 @@ static size_t poll_set(struct acceptor *a, struct pollfd set[LISTENERS_MAX + 1],
 static void *run(void *arg)
 {
 	struct acceptor *a = arg;
+	(void)pthread_setname_np(pthread_self(), "acceptor");
 	for (;;) {
 		struct pollfd set[LISTENERS_MAX + 1];
 		bool stop;

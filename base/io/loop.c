@@ -9,6 +9,7 @@ struct loop {
 	uv_loop_t uv;
 	pthread_t owner;
 	const struct clock *clock;
+	bool single; /* in loop_turn(): a timer that fired ends it */
 };
 
 struct fault *loop_new(const struct clock *clock, struct loop **ret)
@@ -34,7 +35,10 @@ void loop_run(struct loop *l)
 bool loop_turn(struct loop *l, bool may_block)
 {
 	loop_assert(l);
-	return uv_run(&l->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT) != 0;
+	l->single = may_block;
+	bool active = uv_run(&l->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT) != 0;
+	l->single = false;
+	return active;
 }
 
 void loop_stop(struct loop *l)
@@ -84,6 +88,9 @@ struct timer {
 static void on_timer(uv_timer_t *uv)
 {
 	struct timer *t = uv->data;
+	/* libuv runs timers first and then waits all the same: one turn would fire a timer and sleep until the next. */
+	if (container_of(uv->loop, struct loop, uv)->single)
+		uv_stop(uv->loop);
 	t->fn(t->arg);
 }
 

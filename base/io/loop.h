@@ -14,7 +14,7 @@ struct loop;
 MUST_USE struct fault *loop_new(const struct clock *clock, struct loop **ret);
 /** Run until loop_stop() or until nothing is left to wait for. */
 void loop_run(struct loop *l);
-/** One non-blocking or blocking turn, for tests: true while handles are active. */
+/** One turn, for tests: what is due now, or when may_block the next thing to happen. True while handles are active. */
 bool loop_turn(struct loop *l, bool may_block);
 void loop_stop(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);

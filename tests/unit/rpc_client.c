@@ -46,6 +46,7 @@ static struct rpc_client *open_with(const char *target, grpc_channel_credentials
 	name.value.string = (char *)(uintptr_t) "localhost";
 	grpc_arg list[] = {int_arg(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
 		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1),
+		int_arg(GRPC_ARG_HTTP2_BDP_PROBE, 0), /* windows stay at 64 KiB */
 		int_arg(GRPC_COMPRESSION_CHANNEL_DEFAULT_ALGORITHM, compression), name};
 	const grpc_channel_args args = {ARRAY_LEN(list), list};
 	c->channel = grpc_channel_create(target, credentials, &args);
@@ -236,6 +237,12 @@ void rpc_stream_cancel(struct rpc_stream *s)
 void rpc_stream_stop_reading(struct rpc_stream *s)
 {
 	s->reading = false;
+}
+
+void rpc_stream_resume_reading(struct rpc_stream *s)
+{
+	s->reading = true;
+	receive(s);
 }
 
 bool rpc_stream_take(struct rpc_stream *s, struct buf *ret)

@@ -29,6 +29,7 @@ void rpc_stream_half_close(struct rpc_stream *s);
 void rpc_stream_cancel(struct rpc_stream *s);
 /** Do not read (any more): a client that is stuck. Before the first turn. */
 void rpc_stream_stop_reading(struct rpc_stream *s);
+void rpc_stream_resume_reading(struct rpc_stream *s);
 /** The next message that came, moved to ret; false when there is none now. */
 bool rpc_stream_take(struct rpc_stream *s, struct buf *ret);
 /** The call is over: all messages were read by then. */

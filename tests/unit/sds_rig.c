@@ -105,12 +105,13 @@ static X509 *make_root(void)
 	return x;
 }
 
-struct version *rig_make_version(const struct entry_key *entry)
+struct version *rig_make_version(const struct entry_key *entry, int certificates)
 {
 	struct anchors *a = NULL;
 	struct version *v = NULL;
 	STACK_OF(X509) *roots = sk_X509_new_null();
-	assert_true(sk_X509_push(roots, make_root()) == 1);
+	for (int i = 0; i < certificates; i++)
+		assert_int_equal(sk_X509_push(roots, make_root()), i + 1);
 	assert_null(anchors_new(roots, &a));
 	sk_X509_pop_free(roots, X509_free);
 	const struct version_origin o = {.authority = "rig", .received_at_ms = clock_wall_ms(clock_system())};
@@ -119,7 +120,7 @@ struct version *rig_make_version(const struct entry_key *entry)
 	return v;
 }
 
-void rig_publish(struct rig *r, const char *name, char *ret_id)
+static struct rig_secret *publish(struct rig *r, const char *name, int certificates)
 {
 	struct rig_secret *s = find(r, name);
 	if (!s) {
@@ -127,10 +128,21 @@ void rig_publish(struct rig *r, const char *name, char *ret_id)
 		s = find(r, name);
 	}
 	version_unref(s->version);
-	s->version = rig_make_version(s->entry);
+	s->version = rig_make_version(s->entry, certificates);
 	r->out->publish(r->out->arg, s->entry, s->version, ++r->seq);
+	return s;
+}
+
+void rig_publish(struct rig *r, const char *name, char *ret_id)
+{
+	const struct rig_secret *s = publish(r, name, 1);
 	if (ret_id)
 		memcpy(ret_id, version_id(s->version), 33);
+}
+
+void rig_publish_large(struct rig *r, const char *name)
+{
+	(void)publish(r, name, 250);
 }
 
 static void forget(struct rig *r, struct rig_secret *s)
@@ -247,6 +259,18 @@ static void on_tick(void *arg)
 	(void)arg;
 }
 
+static int64_t now_wall_ms(void *arg)
+{
+	struct rig *r = arg;
+	return clock_wall_ms(clock_system()) + atomic_load(&r->ahead_ms);
+}
+
+static int64_t now_mono_ms(void *arg)
+{
+	struct rig *r = arg;
+	return clock_mono_ms(clock_system()) + atomic_load(&r->ahead_ms);
+}
+
 struct rig *rig_make(unsigned workers, const char *const *may)
 {
 	struct rig *r = mem_new(struct rig);
@@ -254,6 +278,7 @@ struct rig *rig_make(unsigned workers, const char *const *may)
 	assert_non_null(mkdtemp(r->folder));
 	r->path = mem_printf("%s/s", r->folder);
 	r->target = mem_printf("unix:%s", r->path);
+	r->clock = (struct clock){now_wall_ms, now_mono_ms, r};
 	assert_null(loop_new(clock_system(), &r->loop));
 	r->tick = timer_new(r->loop, on_tick, NULL);
 	r->metrics = metrics_new();
@@ -268,7 +293,7 @@ struct rig *rig_make(unsigned workers, const char *const *may)
 			.fetch_wait_ms = 300},
 		.instance = "rig",
 		.loop = r->loop,
-		.clock = clock_system(),
+		.clock = &r->clock,
 		.metrics = r->metrics,
 		.inbox = &r->inbox,
 		.policy = r->policy};
@@ -367,6 +392,12 @@ void rig_settle(struct rig *r)
 {
 	r->out->policy(r->out->arg, r->policy, ++r->seq);
 	rig_until(r, NULL, is_settled, r);
+}
+
+void rig_skip(struct rig *r, int64_t ms)
+{
+	atomic_fetch_add(&r->ahead_ms, ms);
+	rig_settle(r);
 }
 
 const struct rig_report *rig_find_report(const struct rig *r, size_t from, const char *name, unsigned what)

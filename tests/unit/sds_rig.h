@@ -5,9 +5,11 @@
  * policy denies, nothing for what it is "issuing" (rig_issue()). It keeps every report for the test to look at. */
 #ifndef TESTS_UNIT_SDS_RIG_H
 #define TESTS_UNIT_SDS_RIG_H
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/clock.h"
 #include "control/inbox.h"
 #include "rpc_client.h"
 #include "sds/server.h"
@@ -28,6 +30,8 @@ struct rig_report {
 };
 
 struct rig {
+	struct clock clock;    /* the system's, and what rig_skip() added */
+	atomic_llong ahead_ms; /* read by workers */
 	struct loop *loop;
 	struct metrics *metrics;
 	struct mailbox *mailbox;
@@ -65,11 +69,13 @@ void rig_turn(struct rig *r, struct rpc_client *c);
 /** Turns until cond(arg); fails the test at the deadline. */
 void rig_until(struct rig *r, struct rpc_client *c, bool (*cond)(void *arg), void *arg);
 
-/** A bundle unlike any other, valid for an hour; the caller owns it. */
+/** A bundle of so many certificates, unlike any other, valid for an hour; the caller owns it. */
 struct entry_key;
-struct version *rig_make_version(const struct entry_key *entry);
+struct version *rig_make_version(const struct entry_key *entry, int certificates);
 /** A new version of this name, published to all workers. Its id into ret_id (33 bytes), which may be NULL. */
 void rig_publish(struct rig *r, const char *name, char *ret_id);
+/** One that is larger than the window that an HTTP/2 client gives a stream (64 KiB). */
+void rig_publish_large(struct rig *r, const char *name);
 void rig_issue(struct rig *r, const char *name); /* from now on it is being issued: wants wait */
 void rig_delete(struct rig *r, const char *name);
 void rig_set_policy(struct rig *r, const char *const *may);
@@ -77,6 +83,8 @@ void rig_quarantine(struct rig *r, const char *node_id, const char *name, const 
 void rig_release_taken(struct rig *r);
 /** Every worker has taken in all that was posted. */
 void rig_settle(struct rig *r);
+/** Time passes for the workers: what is due by then has happened when this returns. */
+void rig_skip(struct rig *r, int64_t ms);
 void rig_drain(struct rig *r, int64_t grace_ms);
 
 /** The first report at or after *from about this name with all these bits, or NULL. */

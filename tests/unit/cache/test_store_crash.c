@@ -264,6 +264,78 @@ static void test_killed(void **arg)
 	}
 }
 
+/* --- a log that did not survive whole --- */
+
+/* Leaves a log with one more version and a fact that belong together, without closing. */
+static void leave_a_log(struct crash *k)
+{
+	struct state *s = &k->state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct store_tx *tx = store_tx_new();
+		loop_free(s->loop);
+		store_tx_put_version(tx, k->c.a2);
+		store_tx_put_fact(tx, "fact", 3);
+		if (loop_new(clock_system(), &s->loop) || state_open_with(s, NULL) || state_try(s, tx))
+			_exit(1);
+		(void)kill(getpid(), SIGKILL);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+}
+
+struct log_files {
+	char *database, *log;
+	struct buf database_bytes, log_bytes;
+};
+
+/* With these bytes for a log: 1 or 3, by the fact; the versions that belong to it, and no other. */
+static int open_with_log(struct crash *k, const struct log_files *files, size_t log_len)
+{
+	struct state *s = &k->state;
+	struct state_seen seen;
+	assert_null(file_write(files->database, 0600, files->database_bytes.data, files->database_bytes.len));
+	assert_null(file_write(files->log, 0600, files->log_bytes.data, log_len));
+	state_open(s);
+	assert_false(s->first_start);
+	state_load(s, &seen);
+	int fact = (int)seen.fact;
+	assert_int_equal(seen.damaged, 0);
+	assert_true((fact == 1 && seen.versions == 2) || (fact == 3 && seen.versions == 3));
+	seen_free(&seen);
+	state_close(s);
+	return fact;
+}
+
+static void test_torn_and_flipped_logs(void **arg)
+{
+	struct crash *k = *arg;
+	struct state *s = &k->state;
+	struct log_files files = {.database = state_path(s, "leafcast.db"), .log = state_path(s, "leafcast.db-wal")};
+	int seen[4] = {0};
+	state_open(s);
+	state_commit(s, first_tx(&k->c));
+	state_close(s);
+	leave_a_log(k);
+	assert_null(file_read(files.database, 1 << 20, &files.database_bytes));
+	assert_null(file_read(files.log, 1 << 20, &files.log_bytes));
+	assert_int_equal(open_with_log(k, &files, files.log_bytes.len), 3);
+	for (size_t len = 0; len < files.log_bytes.len; len += 101)
+		seen[open_with_log(k, &files, len)]++;
+	assert_true(seen[1] > 20);
+	for (size_t at = 0; at < files.log_bytes.len; at += 97) {
+		files.log_bytes.data[at] ^= 4;
+		seen[open_with_log(k, &files, files.log_bytes.len)]++;
+		files.log_bytes.data[at] ^= 4;
+	}
+	buf_free(&files.database_bytes);
+	buf_free(&files.log_bytes);
+	free(files.database);
+	free(files.log);
+}
+
 /* --- the disk fails --- */
 
 static void expect_retryable(struct fault *f)
@@ -411,6 +483,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_torn_write_in_a_first_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_death_in_a_later_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_torn_and_flipped_logs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk_without_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_error_at_each_operation, setup, teardown),

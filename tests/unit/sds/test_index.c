@@ -66,7 +66,7 @@ static bool take_mark(struct fixture *f)
 static void test_older_is_dropped(void **state)
 {
 	struct fixture *f = *state;
-	struct version *first = rig_make_version(f->entry), *second = rig_make_version(f->entry);
+	struct version *first = rig_make_version(f->entry, 1), *second = rig_make_version(f->entry, 1);
 	slot_join(slot_of(f), &f->waiting);
 	slot_publish(&f->w, slot_of(f), version_ref(second), 7);
 	assert_true(take_mark(f));
@@ -90,7 +90,7 @@ static void test_older_is_dropped(void **state)
 static void test_the_same_again_wakes_nobody(void **state)
 {
 	struct fixture *f = *state;
-	struct version *v = rig_make_version(f->entry);
+	struct version *v = rig_make_version(f->entry, 1);
 	slot_join(slot_of(f), &f->waiting);
 	slot_publish(&f->w, slot_of(f), version_ref(v), 1);
 	assert_true(take_mark(f));
@@ -106,7 +106,7 @@ static void test_past_versions(void **state)
 	struct version *v[PAST_VERSIONS + 2];
 	int64_t now = clock_wall_ms(clock_system());
 	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		v[i] = rig_make_version(f->entry);
+		v[i] = rig_make_version(f->entry, 1);
 		slot_publish(&f->w, slot_of(f), version_ref(v[i]), i + 1);
 	}
 	assert_false(slot_knows_valid(slot_of(f), version_id(v[0]), now)); /* too many since */

@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "base/clock.h"
 #include "base/mem.h"
@@ -204,6 +207,92 @@ static void test_reports_coalesce(void **state)
 	rig_free(r);
 }
 
+/* Over when the server says so, though its client reads nothing: far more is offered than its windows hold. */
+static void test_ended_stream_is_cut_off(void **state)
+{
+	static const char *const names[] = {"l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7"};
+	(void)state;
+	struct rig *r = rig_new(1, everything);
+	struct rpc_client *c = rig_dial(r);
+	struct xds_ask ask = {.node_id = "n"};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		rig_publish_large(r, names[i]);
+		ask.names[i] = names[i];
+	}
+	struct rpc_stream *s = rpc_stream_open(c, RIG_STREAM_SECRETS);
+	rpc_stream_stop_reading(s);
+	rig_ask(s, &ask);
+	rpc_stream_half_close(s);
+	(void)rig_wait_report(r, c, 0, "l7", REPORT_GONE); /* the wait for first answers is over */
+	rig_skip(r, 11000);
+	rpc_stream_resume_reading(s);
+	assert_int_not_equal(rig_wait_end(r, c, s), 0);
+	rpc_stream_free(s);
+	rpc_client_close(c);
+	rig_free(r);
+}
+
+static void test_silent_stream_is_let_go(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(1, everything);
+	struct rpc_client *c = rig_dial(r);
+	struct rpc_stream *silent = rpc_stream_open(c, RIG_STREAM_SECRETS), *s = subscribe(c, "roots");
+	(void)rig_wait_report(r, c, 0, "roots", REPORT_WANTED);
+	rig_skip(r, 59000);
+	assert_false(rpc_stream_ended(silent));
+	rig_skip(r, 2000);
+	assert_int_equal(rig_wait_end(r, c, silent), 4);
+	assert_true(rig_is_silent(r, c, s)); /* it asked: it may stay as long as it likes */
+	rpc_stream_free(silent);
+	rpc_stream_free(s);
+	rpc_client_close(c);
+	rig_free(r);
+}
+
+/* An offer that is never answered holds its place for five minutes; then what is current is offered. */
+static void test_patience_ends(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(1, everything);
+	struct rpc_client *c = rig_dial(r);
+	struct xds_answer a;
+	char last[33];
+	rig_publish(r, "roots", NULL);
+	struct rpc_stream *s = subscribe(c, "roots");
+	rig_receive(r, c, s, false, &a);
+	rig_publish(r, "roots", last);
+	rig_skip(r, 290000);
+	assert_true(rig_is_silent(r, c, s));
+	rig_skip(r, 20000);
+	rig_receive(r, c, s, false, &a);
+	assert_string_equal(a.version, last);
+	rpc_stream_free(s);
+	rpc_client_close(c);
+	rig_free(r);
+}
+
+/* A connection that speaks HTTP/2 no further than its preface answers no GOAWAY: the grace ends it. */
+static void test_drain_cuts_off_the_deaf(void **state)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0";
+	(void)state;
+	struct rig *r = rig_new(1, everything);
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	(void)snprintf(a.sun_path, sizeof a.sun_path, "%s", r->path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(write(fd, preface, sizeof preface), sizeof preface);
+	char first;
+	assert_int_equal(read(fd, &first, 1), 1); /* it is being served */
+	int64_t begun = clock_mono_ms(clock_system());
+	rig_drain(r, 200);
+	rig_until(r, NULL, is_drained, r);
+	assert_true(clock_mono_ms(clock_system()) - begun < 10000);
+	(void)close(fd);
+	rig_free(r);
+}
+
 /* A client that takes nothing: one secret waits in the transport, a flag stands for the rest, and the stream ends. */
 static void test_slow_reader_ends(void **state)
 {
@@ -282,18 +371,19 @@ static void drains(unsigned workers)
 	rpc_stream_send(watch, "", 0);
 	rpc_stream_half_close(watch);
 	assert_int_equal(next_health(r, c, watch), 1);
+	/* By the order alone its turn to end would come first. */
+	struct rpc_stream *owed = subscribe(c, "leaf");
+	(void)rig_wait_report(r, c, 0, "leaf", REPORT_WANTED);
 	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
 		idle[i] = subscribe(c, "roots");
 		rig_receive(r, c, idle[i], false, &a);
 		rig_ask(idle[i], &(struct xds_ask){.nonce = a.nonce, .version = a.version, .names = {"roots"}});
 	}
-	struct rpc_stream *owed = subscribe(c, "leaf");
-	(void)rig_wait_report(r, c, 0, "leaf", REPORT_WANTED);
-
 	int64_t begun = clock_mono_ms(clock_system());
 	rig_drain(r, 1500);
 	assert_int_equal(next_health(r, c, watch), 2);
-	for (size_t i = 0; i < ARRAY_LEN(idle); i++)
+	size_t last = ARRAY_LEN(idle) - 1;
+	for (size_t i = 0; i < last; i++)
 		assert_int_equal(rig_wait_end(r, c, idle[i]), 14);
 	assert_false(r->drained);
 	/* The one that is owed an answer still gets it. */
@@ -301,6 +391,7 @@ static void drains(unsigned workers)
 	rig_publish(r, "leaf", NULL);
 	rig_receive(r, c, owed, false, &a);
 	assert_int_equal(rig_wait_end(r, c, owed), 14);
+	assert_int_equal(rig_wait_end(r, c, idle[last]), 14);
 	/* A new call of this client finds nobody. */
 	struct rpc_stream *late = subscribe(c, "roots");
 	assert_int_equal(rig_wait_end(r, c, late), 14);
@@ -346,6 +437,10 @@ int main(void)
 		cmocka_unit_test(test_posts_after_the_end),
 		cmocka_unit_test(test_reports_coalesce),
 		cmocka_unit_test(test_slow_reader_ends),
+		cmocka_unit_test(test_ended_stream_is_cut_off),
+		cmocka_unit_test(test_silent_stream_is_let_go),
+		cmocka_unit_test(test_patience_ends),
+		cmocka_unit_test(test_drain_cuts_off_the_deaf),
 		cmocka_unit_test(test_quarantine),
 		cmocka_unit_test(test_drains_1),
 		cmocka_unit_test(test_drains_4),
