@@ -4,7 +4,7 @@ int64_t backoff_next_ms(struct backoff *b, int64_t min_ms, uint64_t draw)
 {
 	int64_t ceiling = b->base_ms;
 	for (unsigned i = 0; i < b->failures && ceiling < b->cap_ms; i++)
-		ceiling *= 2;
+		ceiling = ceiling > b->cap_ms / 2 ? b->cap_ms : 2 * ceiling;
 	if (ceiling > b->cap_ms)
 		ceiling = b->cap_ms;
 	if (ceiling < 1)

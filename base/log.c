@@ -21,20 +21,26 @@ static struct {
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
-static void add_json_string(struct buf *b, const char *text)
+/* The escaped text once more escaped, for the quotes around it: marked says before which characters a backslash goes.
+ */
+static void add_quoted(struct buf *b, const char *text, const char *marked)
 {
-	size_t len = strnlen(text, FIELD_MAX);
 	struct buf safe = BUF_INIT;
-	text_add_escaped(&safe, text, len);
+	text_add_escaped(&safe, text, strnlen(text, FIELD_MAX));
 	buf_add_text(b, "\"");
 	for (size_t i = 0; i < safe.len; i++) {
 		char c = (char)safe.data[i];
-		if (c == '"' || c == '\\')
+		if (strchr(marked, c))
 			buf_add_text(b, "\\");
 		buf_add(b, &c, 1);
 	}
 	buf_add_text(b, "\"");
 	buf_free(&safe);
+}
+
+static void add_json_string(struct buf *b, const char *text)
+{
+	add_quoted(b, text, "\"\\");
 }
 
 static void add_json(struct buf *b, const struct log_field *f)
@@ -78,11 +84,11 @@ static void add_text(struct buf *b, const struct log_field *f)
 	switch (f->kind) {
 	case LOG_FIELD_STRING: {
 		const char *s = f->s ? f->s : "-";
-		bool quote = !*s || strpbrk(s, " \"=");
-		buf_printf(b, quote ? " %s=\"" : " %s=", f->key);
-		text_add_escaped(b, s, strnlen(s, FIELD_MAX));
-		if (quote)
-			buf_add_text(b, "\"");
+		buf_printf(b, " %s=", f->key);
+		if (!*s || strpbrk(s, " \"="))
+			add_quoted(b, s, "\"");
+		else
+			text_add_escaped(b, s, strnlen(s, FIELD_MAX));
 		break;
 	}
 	case LOG_FIELD_INT:

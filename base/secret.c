@@ -16,6 +16,7 @@ enum { MIN_SHIFT = 6, MAX_SHIFT = 16, CLASSES = MAX_SHIFT - MIN_SHIFT + 1 };
 struct secret {
 	size_t len;
 	size_t block_bytes; /* of the whole block, this header included */
+	bool locked;	    /* of a mapping of its own: which count it is in */
 	unsigned char bytes[];
 };
 
@@ -42,16 +43,14 @@ static void arena_unlock(void)
 }
 
 /* Fresh pages that are not dumped and, as far as RLIMIT_MEMLOCK allows, not swapped; NULL when memory is out. */
-static void *map_pages(size_t bytes)
+static void *map_pages(size_t bytes, bool *ret_locked)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	(void)madvise(p, bytes, MADV_DONTDUMP);
-	if (mlock(p, bytes) == 0)
-		atomic_fetch_add(&arena.locked_bytes, bytes);
-	else
-		atomic_fetch_add(&arena.unlocked_bytes, bytes);
+	*ret_locked = mlock(p, bytes) == 0;
+	atomic_fetch_add(*ret_locked ? &arena.locked_bytes : &arena.unlocked_bytes, bytes);
 	return p;
 }
 
@@ -88,7 +87,8 @@ static void *new_block(unsigned c)
 	if (block)
 		return block;
 	size_t size = (size_t)1 << (c + MIN_SHIFT);
-	unsigned char *pages = map_pages(ARENA_BYTES);
+	bool locked;
+	unsigned char *pages = map_pages(ARENA_BYTES, &locked);
 	if (!pages)
 		return NULL;
 	for (size_t at = size; at + size <= ARENA_BYTES; at += size)
@@ -109,11 +109,13 @@ static struct fault *new_empty(size_t len, struct secret **ret)
 	bool small = need <= (size_t)1 << MAX_SHIFT;
 	unsigned c = small ? class_of(need) : 0;
 	size_t block_bytes = small ? (size_t)1 << (c + MIN_SHIFT) : whole_pages(need);
-	struct secret *s = small ? new_block(c) : map_pages(block_bytes);
+	bool locked = false;
+	struct secret *s = small ? new_block(c) : map_pages(block_bytes, &locked);
 	if (!s)
 		return fault_set_retryable(fault_new(FAULT_EXHAUSTED, "no memory for a secret of %zu bytes", len), -1);
 	s->len = len;
 	s->block_bytes = block_bytes;
+	s->locked = locked;
 	s->bytes[len] = 0;
 	atomic_fetch_add(&arena.used_bytes, block_bytes);
 	*ret = s;
@@ -155,17 +157,14 @@ void secret_free(struct secret *s)
 	if (!s)
 		return;
 	size_t block_bytes = s->block_bytes;
+	bool locked = s->locked;
 	atomic_fetch_sub(&arena.used_bytes, block_bytes);
 	OPENSSL_cleanse(s, block_bytes);
 	if (block_bytes <= (size_t)1 << MAX_SHIFT) {
 		give_block(class_of(block_bytes), s);
 		return;
 	}
-	/* Locked and unlocked mappings are counted alike: a large one is taken from whichever count can bear it. */
-	if (atomic_load(&arena.unlocked_bytes) >= block_bytes)
-		atomic_fetch_sub(&arena.unlocked_bytes, block_bytes);
-	else
-		atomic_fetch_sub(&arena.locked_bytes, block_bytes);
+	atomic_fetch_sub(locked ? &arena.locked_bytes : &arena.unlocked_bytes, block_bytes);
 	(void)munmap(s, block_bytes);
 }
 

@@ -53,8 +53,15 @@ bool text_is_name(const void *bytes, size_t len)
 /* Characters that could make a terminal or a reader see something else than what is there. */
 static bool is_deceptive(uint32_t cp)
 {
-	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x200b && cp <= 0x200f) ||
-	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x2069) || cp == 0xfeff || cp == '\\';
+	static const struct {
+		uint32_t from, to;
+	} ranges[] = {{0x00, 0x1f}, {'\\', '\\'}, {0x7f, 0x9f}, {0xad, 0xad}, {0x61c, 0x61c}, {0x180e, 0x180e},
+		{0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb},
+		{0xe0000, 0xe007f}};
+	for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+		if (cp >= ranges[i].from && cp <= ranges[i].to)
+			return true;
+	return false;
 }
 
 static void add_code_point(struct buf *b, const unsigned char *p, size_t n, uint32_t cp)
@@ -70,7 +77,7 @@ static void add_code_point(struct buf *b, const unsigned char *p, size_t n, uint
 	else if (cp < 0x100)
 		buf_printf(b, "\\x%02x", (unsigned)cp);
 	else
-		buf_printf(b, "\\u%04x", (unsigned)cp);
+		buf_printf(b, cp > 0xffff ? "\\U%08x" : "\\u%04x", (unsigned)cp);
 }
 
 void text_add_escaped(struct buf *b, const void *bytes, size_t len)
@@ -112,7 +119,7 @@ static size_t distance(const char *a, const char *b)
 {
 	size_t la = strlen(a), lb = strlen(b), row[NEAREST_MAX + 1];
 	if (la > NEAREST_MAX || lb > NEAREST_MAX)
-		return NEAREST_MAX;
+		return SIZE_MAX;
 	for (size_t j = 0; j <= lb; j++)
 		row[j] = j;
 	for (size_t i = 1; i <= la; i++) {

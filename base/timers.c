@@ -6,6 +6,7 @@
 void timers_init(struct timers *t)
 {
 	memset(t, 0, sizeof *t);
+	t->running_at_ms = INT64_MIN;
 }
 
 void timers_done(struct timers *t)
@@ -57,7 +58,8 @@ void timers_clear(struct timers *t, struct timers_entry *e)
 void timers_set(struct timers *t, struct timers_entry *e, int64_t at_ms)
 {
 	timers_clear(t, e);
-	e->at_ms = at_ms;
+	/* Set while others fire, it stands behind all that are due: it neither fires now nor keeps them from it. */
+	e->at_ms = at_ms < t->running_at_ms ? t->running_at_ms : at_ms;
 	e->order = t->order++;
 	if (t->count + 2 > t->cap) {
 		t->cap = t->cap ? 2 * t->cap : 64;
@@ -75,9 +77,11 @@ int64_t timers_next_ms(const struct timers *t)
 void timers_run(struct timers *t, int64_t now_ms)
 {
 	uint64_t newest = t->order;
+	t->running_at_ms = now_ms;
 	while (t->count && t->heap[1]->at_ms <= now_ms && t->heap[1]->order < newest) {
 		struct timers_entry *e = t->heap[1];
 		timers_clear(t, e);
 		e->fire(e);
 	}
+	t->running_at_ms = INT64_MIN;
 }

@@ -15,6 +15,7 @@ struct timers {
 	struct timers_entry **heap; /* heap[1..count] */
 	size_t count, cap;
 	uint64_t order;
+	int64_t running_at_ms; /* what timers_run() runs; INT64_MIN outside of it */
 };
 
 void timers_init(struct timers *t);

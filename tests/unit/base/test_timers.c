@@ -99,12 +99,31 @@ static void test_set_while_firing_waits(void **state)
 	assert_int_equal(e.timer.place, 0);
 }
 
+/* One that sets itself into the past, again and again, keeps nobody else from firing. */
+static void test_set_into_the_past_starves_nobody(void **state)
+{
+	(void)state;
+	struct entry eager = {{.fire = on_fire}, 1}, other = {{.fire = on_fire}, 2};
+	struct timers t;
+	timers_init(&t);
+	rearm_in = &t;
+	timers_set(&t, &eager.timer, 0);
+	timers_set(&t, &other.timer, 5);
+	timers_run(&t, 10);
+	assert_int_equal(fired_count, 2);
+	assert_int_equal(fired[0], 1);
+	assert_int_equal(fired[1], 2);
+	assert_int_equal(timers_next_ms(&t), 10);
+	timers_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_fires_in_order, set_up),
 		cmocka_unit_test_setup(test_ties_keep_the_order_of_setting, set_up),
 		cmocka_unit_test_setup(test_set_while_firing_waits, set_up),
+		cmocka_unit_test_setup(test_set_into_the_past_starves_nobody, set_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
