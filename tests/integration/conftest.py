@@ -30,10 +30,20 @@ def pytest_collection_modifyitems(config, items):
         long_forms = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=long_forms)
         items[:] = [item for item in items if item not in long_forms]
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+    items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0 and not paths.CI:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def spread(items, workers):
+    """The slow tests at the beginning of each worker's share: with --dist worksteal that is a run of neighbours."""
+    slow = [item for item in items if item.get_closest_marker("first")]
+    made = [item for item in items if item not in slow]
+    share = len(items) // workers
+    for place, i in sorted((i % workers * share + i // workers, i) for i in range(len(slow))):
+        made.insert(place, slow[i])
+    return made
 
 
 class Folder:

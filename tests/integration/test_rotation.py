@@ -91,6 +91,7 @@ def test_ten_rotations_under_traffic(folder, workers):
     check_all(fleet, since)
 
 
+@pytest.mark.first
 @pytest.mark.sanitized
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("flavour", ["delta", "ads"])

@@ -37,6 +37,7 @@ def test_49_answers_are_not_compressed(target):
     connection.close()
 
 
+@pytest.mark.first
 def test_50_pings_every_ten_seconds_draw_no_goaway(target):
     """Half a minute longer than gRPC core's defaults would bear, with no stream and no data."""
     connection = h2.Connection(target.server.socket)
@@ -50,6 +51,7 @@ def test_50_pings_every_ten_seconds_draw_no_goaway(target):
     connection.close()
 
 
+@pytest.mark.first
 def test_50_dead_peer_is_reaped(target):
     """It answers no ping: gone after 30 s + 20 s, connection and stream."""
     name = target.name()
