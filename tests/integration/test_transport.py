@@ -115,7 +115,7 @@ def test_52_reset_frees_at_once(target):
         streams = [open_dialogue(client, "sds-delta").subscribe(name) for _ in range(50)]
         for d in streams:
             d.take(name)
-        assert subscribers(target, name) == 50
+        wait.until(lambda: subscribers(target, name) == 50, 5, "all counted")
         for d in streams:
             d.stream.cancel()
         wait.until(lambda: subscribers(target, name) == 0, 5, "all freed")
