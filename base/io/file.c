@@ -140,6 +140,8 @@ struct fault *file_create(const char *path, mode_t mode, const void *bytes, size
 struct fault *file_make_folder(const char *path)
 {
 	AUTO(mem_freep) char *p = mem_strdup(path);
+	if (!*path)
+		return fault_new(FAULT_INVALID, "a folder without a name");
 	for (char *slash = p;;) {
 		slash = strchr(slash + 1, '/');
 		if (slash)

@@ -52,8 +52,8 @@ static void on_done(uv_work_t *uv, int status)
 	job_done_fn *done = job->done;
 	void *arg = job->arg;
 	free(job);
+	j->pending--; /* before: the last one's done may free the jobs */
 	done(arg);
-	j->pending--;
 }
 
 static void queue(struct job *job)

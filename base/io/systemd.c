@@ -34,9 +34,10 @@ struct fault *systemd_sockets(struct systemd_socket ret[SYSTEMD_SOCKETS_MAX], si
 {
 	char **names = NULL;
 	int n = sd_listen_fds_with_names(1, &names);
-	*ret_count = 0;
+	size_t count = 0;
 	if (n < 0)
 		return fault_errno(-n, "sockets from the service manager");
+	struct systemd_socket found[SYSTEMD_SOCKETS_MAX];
 	struct fault *f = NULL;
 	if (n > SYSTEMD_SOCKETS_MAX)
 		f = fault_new(FAULT_INVALID, "%d sockets from the service manager; at most %d", n, SYSTEMD_SOCKETS_MAX);
@@ -46,7 +47,15 @@ struct fault *systemd_sockets(struct systemd_socket ret[SYSTEMD_SOCKETS_MAX], si
 			f = fault_new(FAULT_INVALID,
 				"socket %d (%s) from the service manager is no listening stream socket", fd, names[i]);
 		else
-			ret[(*ret_count)++] = (struct systemd_socket){fd, mem_strdup(names[i]), unix_path_of(fd)};
+			found[count++] = (struct systemd_socket){fd, mem_strdup(names[i]), unix_path_of(fd)};
+	}
+	if (!f) {
+		memcpy(ret, found, count * sizeof *found);
+		*ret_count = count;
+	}
+	for (size_t i = 0; f && i < count; i++) {
+		free(found[i].name);
+		free(found[i].path);
 	}
 	for (int i = 0; i < n && names; i++)
 		free(names[i]);

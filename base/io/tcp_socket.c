@@ -2,19 +2,29 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/fault.h"
 #include "base/mem.h"
 
+/* getaddrinfo() takes 70000 for 4464. */
+static bool is_port(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	return digits >= 1 && digits <= 5 && !text[digits] && strtol(text, NULL, 10) <= 65535;
+}
+
 static struct fault *resolve(const char *address, struct addrinfo **ret)
 {
 	const char *colon = strrchr(address, ':');
-	if (!colon || !colon[1])
+	bool bracketed = colon && address[0] == '[' && colon > address + 1 && colon[-1] == ']';
+	/* Without brackets "::1:9902" might be an address without a port. */
+	if (!colon || !is_port(colon + 1) || (!bracketed && memchr(address, ':', (size_t)(colon - address))))
 		return fault_new(
 			FAULT_INVALID, "%s is no address:port; an example: 127.0.0.1:9902, [::1]:9902", address);
-	bool bracketed = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
 	AUTO(mem_freep)
 	char *host = bracketed ? mem_strndup(address + 1, (size_t)(colon - address - 2))
 			       : mem_strndup(address, (size_t)(colon - address));
