@@ -197,6 +197,7 @@ static void take_prepared(struct builtin *b, struct preparing *p)
 	if (p->made.hierarchy) {
 		b->coming = p->made;
 		p->made = (struct builtin_coming){NULL, NULL, false};
+		timer_stop(b->renew); /* one renewal at a time: on_saved() plans the next one */
 		save_coming(b);
 	} else if (!p->fault) {
 		plan_renewal(b);

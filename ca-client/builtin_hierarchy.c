@@ -299,7 +299,9 @@ void hierarchy_unrefp(struct hierarchy **h)
 int64_t hierarchy_renew_at_ms(const struct hierarchy *h)
 {
 	const struct cert_info *i = &h->issuer_info;
-	return h->given ? INT64_MAX : i->not_before_ms + (i->not_after_ms - i->not_before_ms) / 2;
+	/* One that ends with its root gains nothing by a new one, which would end there too. */
+	bool ends_with_root = i->not_after_ms >= anchors_info(h->anchors, 0)->not_after_ms;
+	return h->given || ends_with_root ? INT64_MAX : i->not_before_ms + (i->not_after_ms - i->not_before_ms) / 2;
 }
 
 bool hierarchy_is_slow(const struct hierarchy *h)

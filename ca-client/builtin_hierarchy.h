@@ -53,7 +53,8 @@ MUST_USE struct fault *hierarchy_take(
 struct hierarchy *hierarchy_ref(struct hierarchy *h);
 void hierarchy_unref(struct hierarchy *h); /* NULL is fine */
 void hierarchy_unrefp(struct hierarchy **h);
-/** When the issuing CA is to be renewed: at half of its life; wall ms; INT64_MAX for a given one. */
+/** When the issuing CA is to be renewed: at half of its life; wall ms; INT64_MAX for a given one, and for one that
+ * ends with its root. */
 int64_t hierarchy_renew_at_ms(const struct hierarchy *h);
 bool hierarchy_is_slow(const struct hierarchy *h); /* signing takes long: RSA */
 /** Did issuer sign of? By name, key identifier and signature. */

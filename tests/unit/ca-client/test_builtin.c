@@ -279,6 +279,26 @@ static void a_renewal_that_cannot_be_stored_is_not_used(void **state)
 	got_done(&g);
 }
 
+/* Near the end of the root each new issuing CA would end where the former one does: one is enough. */
+static void the_last_issuing_ca_is_not_renewed(void **state)
+{
+	struct rig *r = *state;
+	AUTO(hierarchy_unrefp) struct hierarchy *stored = NULL;
+	keep_a_ca(r, &stored);
+	r->wall_ms = anchors_info(stored->anchors, 0)->not_after_ms - 2 * MS_PER_MIN;
+	rig_new(r, NULL);
+	rig_start(r);
+	expect_ok(r->ready_fault);
+	assert_int_equal(r->saves, 1);
+	for (int i = 0; i < 5; i++) { /* turns of the loop, in which a renewal would begin */
+		struct got g = issue(r);
+		expect_ok(g.fault);
+		expect_trusted(r, &g);
+		got_done(&g);
+	}
+	assert_int_equal(r->saves, 1);
+}
+
 static void an_ended_root_signs_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -382,6 +402,7 @@ int main(void)
 		with_rig(renews_the_issuing_ca_at_half_of_its_life),
 		with_rig(renews_before_it_is_ready),
 		with_rig(a_renewal_that_cannot_be_stored_is_not_used),
+		with_rig(the_last_issuing_ca_is_not_renewed),
 		with_rig(an_ended_root_signs_nothing),
 		with_rig(a_clock_before_the_ca_signs_nothing),
 		with_rig(a_running_ca_is_not_replaced),
