@@ -16,8 +16,9 @@ static void on_published(void *arg, struct fault *f)
 	if (f) {
 		entry_set_error(e, f);
 		log_event(LOG_ERROR, "bundle.not_published", LS("secret", entry_key_text(e->key)), LF(f));
+		fault_free(f);
+		return; /* tried again at the next turn of the watch: the store fails faster than it mends */
 	}
-	fault_free(f);
 	bundles_refresh(e->control); /* anchors may have changed while it was stored */
 }
 
@@ -56,6 +57,15 @@ static void refresh(struct entry *e)
 	}
 	entry_set_error(e, NULL);
 	publish_version(e, v, "bundle.changed", NULL, on_published, e);
+}
+
+void bundles_retry(struct control *c)
+{
+	for (struct entry *e = c->entries; e; e = e->hh.next)
+		if (e->def && e->def->kind == SECRET_VALIDATION_CONTEXT && e->last_error) {
+			bundles_refresh(c);
+			return;
+		}
 }
 
 void bundles_refresh(struct control *c)

@@ -50,6 +50,7 @@ static void on_watch(void *arg)
 	for (struct entry *e = c->entries; c->memory_only && e; e = e->hh.next)
 		if (e->memory_only && !e->committing && !store_pending(c->o.store))
 			publish_rewrite(e);
+	bundles_retry(c);
 	quarantine_sweep(c, now);
 	start_check_ready(c);
 	timer_start(c->watch, WATCH_MS);

@@ -1,6 +1,7 @@
 /* control/denials.c - who was denied what, once per identity and name, bounded: no peer can make us remember or write
  * without end. Envoy itself shows an operator nothing but silence, so each first denial is a log line with the rule
  * that would allow it. */
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -16,13 +17,20 @@ static char *yaml_name(const char *name)
 	if (!name[plain] && name[0] != '-' && name[0] != '.')
 		return mem_strdup(name);
 	AUTO(mem_freep) char *safe = text_escaped(name);
-	return mem_printf("\"%s\"", safe);
+	struct buf b = BUF_INIT;
+	buf_add_text(&b, "\"");
+	for (const char *c = safe; *c; c++)
+		buf_printf(&b, *c == '"' ? "\\%c" : "%c", *c); /* a name must not end its own quotes */
+	buf_add_text(&b, "\"");
+	return buf_take_text(&b);
 }
 
 static char *hint_for(const struct identity *i, const char *name, const char *why)
 {
 	if (why)
 		return mem_strdup(why);
+	if (strchr(name, '*')) /* in a rule a star is a pattern: whoever asks must not dictate one */
+		return mem_strdup("the name holds a star, which no rule can mean by itself: ask by another name");
 	AUTO(mem_freep) char *text = yaml_name(name);
 	return mem_printf("add {who: %s, may: [%s]}", identity_who(i), text);
 }

@@ -62,7 +62,7 @@ void entry_free(struct entry *e)
 
 void entry_drop_if_idle(struct entry *e)
 {
-	if (!e->def && !e->current && !e->subscribers && !e->issuance && !e->committing && !e->waiters)
+	if (!e->def && !e->current && !e->subscribers && !e->issuance && !e->committing && !e->waiters && !e->awaited)
 		entry_free(e);
 }
 

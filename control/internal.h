@@ -58,6 +58,8 @@ struct entry {
 	struct version *current;      /* what workers serve */
 	bool memory_only;	      /* current is not in the store */
 	bool committing;	      /* a version is on its way to the store */
+	bool withdrawn;		      /* a reload took its definition: current goes, whatever the store says */
+	unsigned awaited;	      /* publications that workers have not taken in */
 	struct issuance *issuance;
 	struct timer *timer;
 	struct backoff backoff;
@@ -154,7 +156,8 @@ void publish_version(
 void publish_current(struct entry *e); /* again, to all: an idempotent answer to `wanted` */
 void publish_absent(struct entry *e, int worker, enum absent_reason reason);
 void publish_delete(struct entry *e, const char *by, control_done_fn *done, void *arg);
-void publish_rewrite(struct entry *e); /* a memory-only version is offered to the store again */
+void publish_withdraw(struct entry *e); /* a reload took its definition; now, or when the commit under way has ended */
+void publish_rewrite(struct entry *e);	/* a memory-only version is offered to the store again */
 /** done once every worker has taken in seq. */
 void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg);
 void barrier_applied(struct control *c, unsigned worker, uint64_t seq);
@@ -163,7 +166,8 @@ void barriers_end(struct control *c); /* each with a fault: we are closing */
 /* rotation.c: the executor for issued entries */
 void rotation_replan(struct entry *e);
 void rotation_stop(struct entry *e);
-void rotation_close(struct entry *e); /* for good: waiters hear so */
+void rotation_close(struct entry *e);	   /* for good: waiters hear so */
+void rotation_end_orders(struct entry *e); /* the config names it no more: waiters hear so */
 void rotation_order(struct entry *e, control_done_fn *done, void *arg);
 int64_t rotation_renew_at_ms(const struct entry *e); /* 0: not planned */
 /** What the config asks of this entry's leaf. */
@@ -172,6 +176,7 @@ bool rotation_is_outdated(const struct entry *e);
 
 /* bundles.c */
 void bundles_refresh(struct control *c); /* every bundle whose anchors changed is published */
+void bundles_retry(struct control *c);	 /* the same, when one of them failed */
 
 /* reports.c */
 void reports_read(struct control *c);

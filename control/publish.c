@@ -15,15 +15,6 @@ struct publication {
 	void *arg;
 };
 
-void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg)
-{
-	struct barrier *b = mem_new(struct barrier);
-	b->seq = seq;
-	b->done = done;
-	b->arg = arg;
-	LL_APPEND(c->barriers, b);
-}
-
 static uint64_t applied_by_all(const struct control *c)
 {
 	uint64_t least = UINT64_MAX;
@@ -31,6 +22,23 @@ static uint64_t applied_by_all(const struct control *c)
 		if (c->applied[w] < least)
 			least = c->applied[w];
 	return least;
+}
+
+void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg)
+{
+	if (c->closing) { /* the workers have stopped: nobody would report it */
+		done(arg, fault_new(FAULT_UNAVAILABLE, "leafcast is stopping"));
+		return;
+	}
+	if (c->outlet && applied_by_all(c) >= seq) { /* nothing of it goes to workers: no report would come */
+		done(arg, NULL);
+		return;
+	}
+	struct barrier *b = mem_new(struct barrier);
+	b->seq = seq;
+	b->done = done;
+	b->arg = arg;
+	LL_APPEND(c->barriers, b);
 }
 
 void barrier_applied(struct control *c, unsigned worker, uint64_t seq)
@@ -126,12 +134,46 @@ static void serve(struct entry *e, struct version *v)
 		c->o.on_internal(c->o.arg, entry_key_name(e->key), version_credential(v));
 }
 
+static void on_withdrawn(void *arg, struct fault *f)
+{
+	(void)arg;
+	if (f)
+		log_event(LOG_ERROR, "reload.not_withdrawn", LF(f));
+	fault_free(f);
+}
+
 static void on_dropped(void *arg, struct fault *f)
 {
 	(void)arg;
 	if (f)
 		log_event(LOG_ERROR, "store.not_dropped", LF(f));
 	fault_free(f);
+}
+
+/* The entry outlives the wait: who waits may ask for it. */
+static void on_taken_in(void *arg, struct fault *f)
+{
+	struct publication *p = arg;
+	struct entry *e = p->entry;
+	p->done(p->arg, f);
+	e->awaited--;
+	entry_drop_if_idle(e);
+	free(p);
+}
+
+/* A commit kept a reload waiting: what it withdrew goes now, what it defined is issued now. */
+static void catch_up_reload(struct entry *e)
+{
+	struct control *c = e->control;
+	if (c->closing)
+		return;
+	if (e->withdrawn && e->current) {
+		publish_withdraw(e);
+		return;
+	}
+	e->withdrawn = false;
+	rotation_replan(e);
+	bundles_refresh(c);
 }
 
 static void on_stored(void *arg, struct fault *f)
@@ -151,7 +193,8 @@ static void on_stored(void *arg, struct fault *f)
 		if (e->current)
 			store_tx_put_version(tx, e->current);
 		store_commit(c->o.store, tx, on_dropped, NULL);
-	} else if (f && renewal && fault_code(f) == FAULT_UNAVAILABLE && !c->closing) {
+	} else if (f && renewal && p->generation == e->generation && fault_code(f) == FAULT_UNAVAILABLE &&
+		   !c->closing) {
 		log_event(LOG_ERROR, "store.unwritable", LS("secret", entry_key_text(e->key)),
 			LS("effect", "the renewal is served from memory; it is written when the store can be"), LF(f));
 		set_memory_only(e, true);
@@ -160,19 +203,25 @@ static void on_stored(void *arg, struct fault *f)
 	} else if (!f) {
 		set_memory_only(e, false);
 	}
+	e->awaited++; /* by this call */
 	if (f) {
 		p->done(p->arg, f);
-		entry_drop_if_idle(e);
+		if (p->generation != e->generation)
+			catch_up_reload(e);
+		version_unref(p->version);
+		free(p);
 	} else {
 		serve(e, p->version);
-		barrier_wait(c, c->seq, p->done, p->arg);
+		version_unref(p->version);
+		e->awaited++;
+		barrier_wait(c, c->seq, on_taken_in, p);
 		if (!c->outlet)
 			barriers_end(c);
 		start_check_ready(c);
 		rotation_replan(e);
 	}
-	version_unref(p->version);
-	free(p);
+	e->awaited--;
+	entry_drop_if_idle(e);
 }
 
 void publish_version(
@@ -206,7 +255,7 @@ static void on_rewritten(void *arg, struct fault *f)
 	fault_ignore(f, "told when it began; tried again at the next turn");
 	version_unref(p->version);
 	free(p);
-	rotation_replan(e);
+	catch_up_reload(e);
 }
 
 void publish_rewrite(struct entry *e)
@@ -226,6 +275,10 @@ static void on_deleted(void *arg, struct fault *f)
 	struct entry *e = p->entry;
 	struct control *c = e->control;
 	e->committing = false;
+	if (f && e->withdrawn) { /* served no more all the same; the next start drops what the config lacks */
+		on_dropped(NULL, f);
+		f = NULL;
+	}
 	if (f) {
 		p->done(p->arg, f);
 	} else {
@@ -237,6 +290,7 @@ static void on_deleted(void *arg, struct fault *f)
 		version_unref(e->current);
 		e->current = NULL;
 		e->past_count = 0;
+		e->withdrawn = false;
 		publish_absent(e, OUTLET_ALL_WORKERS, ABSENT_DELETED);
 		barrier_wait(c, c->seq, p->done, p->arg);
 		entry_drop_if_idle(e);
@@ -256,4 +310,11 @@ void publish_delete(struct entry *e, const char *by, control_done_fn *done, void
 		by, NULL);
 	store_tx_drop_entry(tx, e->key);
 	store_commit(e->control->o.store, tx, on_deleted, p);
+}
+
+void publish_withdraw(struct entry *e)
+{
+	e->withdrawn = true;
+	if (!e->committing)
+		publish_delete(e, "reload", on_withdrawn, NULL);
 }

@@ -37,6 +37,11 @@ static struct fault *check(struct control *c, const struct definitions *d)
 			if (strcmp(entry_key_name(e->key), def->name) != 0 || !e->kind ||
 				(!e->current && !e->subscribers))
 				continue;
+			if (!e->def && e->current && e->committing)
+				return fault_set_retryable(
+					fault_new(FAULT_CONFLICT,
+						"secrets.%s: this name is being changed; reload again", def->name),
+					-1);
 			if (!e->def && e->current)
 				return fault_new(FAULT_CONFLICT,
 					"secrets.%s: this name was put; `leafcast delete %s` first", def->name,
@@ -89,14 +94,6 @@ static struct fault *add_authorities(struct control *c, const struct definitions
 	return NULL;
 }
 
-static void on_withdrawn(void *arg, struct fault *f)
-{
-	(void)arg;
-	if (f)
-		log_event(LOG_ERROR, "reload.not_withdrawn", LF(f));
-	fault_free(f);
-}
-
 /* Are this entry's attributes ("uid=1000") exactly the variables of the definition? */
 static bool fits(const struct entry *e, const struct definitions *d, const struct secret_def *def)
 {
@@ -129,10 +126,14 @@ static void redefine(struct entry *e, const struct definitions *d)
 		def = NULL; /* its template's variables changed: this entry is nobody's any more */
 	bool was_defined = e->def != NULL;
 	e->def = def;
-	e->generation++;
+	if (was_defined || def) /* a put that is being stored is nothing of the config's */
+		e->generation++;
 	rotation_stop(e);
-	if (was_defined && !def && e->current && !e->committing)
-		publish_delete(e, "reload", on_withdrawn, NULL);
+	e->withdrawn = false;
+	if (!def)
+		rotation_end_orders(e);
+	if (was_defined && !def && e->current)
+		publish_withdraw(e);
 }
 
 struct fault *control_reload(struct control *c, struct definitions *d)

@@ -222,6 +222,15 @@ void rotation_close(struct entry *e)
 	tell_waiters(e, f);
 }
 
+void rotation_end_orders(struct entry *e)
+{
+	e->ordered = false;
+	AUTO(fault_freep)
+	struct fault *f =
+		fault_new(FAULT_CONFLICT, "%s was taken out of the config by a reload", entry_key_text(e->key));
+	tell_waiters(e, f);
+}
+
 void rotation_order(struct entry *e, control_done_fn *done, void *arg)
 {
 	struct waiter *w = mem_new(struct waiter);

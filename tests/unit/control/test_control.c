@@ -106,6 +106,20 @@ static void a_denial_names_the_rule(void **state)
 	assert_string_equal(seen, "uid 101 default add {who: {uid: 101}, may: [default]} 2");
 }
 
+/* The hint is pasted by an operator: what the caller asked for must not widen it. */
+static void a_hint_grants_no_more_than_the_name(void **state)
+{
+	struct rig *r = *state;
+	char seen[256] = "";
+	rig_report(r, REPORT_WANTED, 101, "x\", web, \"y", NULL);
+	control_each_denial(r->control, note_denial, seen);
+	assert_non_null(strstr(seen, "may: [\"x\\\", web, \\\"y\"]}"));
+	rig_report(r, REPORT_WANTED, 101, "**", NULL);
+	control_each_denial(r->control, note_denial, seen);
+	assert_non_null(strstr(seen, "** the name holds a star"));
+	assert_null(strstr(seen, "may:"));
+}
+
 static void count_denial(void *arg, const struct control_denial *d)
 {
 	(void)d;
@@ -468,6 +482,127 @@ static void a_first_start_is_complete_before_it_is_ready(void **state)
 	rig_free(r);
 }
 
+static void a_reload_ends_the_orders_of_what_it_removes(void **state)
+{
+	struct rig *r = *state;
+	control_rotate(r->control, "web", "uid 0", rig_on_done, r);
+	must(control_reload(r->control, rig_definitions(without_web)));
+	rig_until(r, r->done);
+	assert_int_equal(fault_code(r->fault), FAULT_CONFLICT);
+	fault_free(r->fault);
+	rig_until(r, rig_last(r, TOLD_ABSENT, "web"));
+}
+
+/* Workers are slow: the renewal's wait outlives the secret. */
+static void a_removed_entry_outlives_its_waits(void **state)
+{
+	struct rig *r = *state;
+	size_t times = rig_times(r, TOLD_PUBLISH, "web");
+	r->hold_applied = true;
+	control_rotate(r->control, "web", "uid 0", rig_on_done, r);
+	rig_until(r, rig_times(r, TOLD_PUBLISH, "web") > times);
+	must(control_reload(r->control, rig_definitions(without_web)));
+	rig_until(r, rig_last(r, TOLD_ABSENT, "web"));
+	r->hold_applied = false;
+	rig_applied(r, r->told[r->count - 1].seq);
+	rig_report(r, REPORT_WANTED, 7, "nothing", NULL);
+	rig_until(r, r->done);
+	fault_free(r->fault);
+}
+
+static void a_put_survives_a_reload_of_other_names(void **state)
+{
+	struct rig *r = *state;
+	struct credential *c = brought();
+	control_put_certificate(r->control, "mine", c, "uid 0", rig_on_done, r);
+	must(control_reload(r->control, rig_definitions(yaml)));
+	rig_until(r, r->done);
+	must(r->fault);
+	assert_non_null(rig_last(r, TOLD_PUBLISH, "mine"));
+	credential_unref(c);
+}
+
+/* The name is put while the config takes it: the put is refused, and the configured secret comes. */
+static void a_name_that_a_reload_takes_is_issued(void **state)
+{
+	struct rig *r = *state;
+	must(control_reload(r->control, rig_definitions(without_web)));
+	rig_until(r, rig_last(r, TOLD_ABSENT, "web"));
+	struct credential *c = brought();
+	size_t times = rig_times(r, TOLD_PUBLISH, "web");
+	control_put_certificate(r->control, "web", c, "uid 0", rig_on_done, r);
+	must(control_reload(r->control, rig_definitions(yaml)));
+	rig_until(r, r->done);
+	assert_int_equal(fault_code(r->fault), FAULT_CONFLICT);
+	fault_free(r->fault);
+	rig_until(r, rig_times(r, TOLD_PUBLISH, "web") > times);
+	credential_unref(c);
+}
+
+/* A renewal is being stored when its secret goes: what was served before goes too. */
+static void a_commit_does_not_save_what_a_reload_removes(void **state)
+{
+	struct rig *r = *state;
+	rig_until(r, !store_pending(r->store));
+	must(control_reload(r->control, rig_definitions(other_name)));
+	rig_until(r, store_pending(r->store));
+	must(control_reload(r->control, rig_definitions(without_web)));
+	rig_until(r, rig_last(r, TOLD_ABSENT, "web"));
+	struct version *v = NULL;
+	struct fault *f = control_get(r->control, "web", &v);
+	assert_int_equal(fault_code(f), FAULT_NOT_FOUND);
+	fault_free(f);
+}
+
+/* Stored while we close: no worker reports any more, and the order is answered all the same. */
+static void an_order_is_answered_at_the_end(void **state)
+{
+	struct rig *r = *state;
+	struct credential *c = brought();
+	control_put_certificate(r->control, "mine", c, "uid 0", rig_on_done, r);
+	r->hold_applied = true;
+	rig_stop(r);
+	bool answered = r->done;
+	fault_free(r->fault);
+	r->fault = NULL;
+	rig_start(r, yaml);
+	assert_true(answered);
+	credential_unref(c);
+}
+
+static size_t count_text(const char *text, const char *what)
+{
+	size_t n = 0;
+	for (const char *p = text; (p = strstr(p, what)); p++)
+		n++;
+	return n;
+}
+
+/* A new bundle that cannot be stored is tried again now and then, not as fast as the store fails. */
+static void a_bundle_waits_for_a_full_disk(void **state)
+{
+	static const char more[] = HEAD PROFILE "secrets: {more: {bundle: [lab]}}\n" RULES;
+	static char log[256 * 1024];
+	struct rig *r = *state;
+	int ends[2];
+	rig_until(r, !store_pending(r->store));
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+	log_set_fd(ends[1]);
+	let_files_grow(false);
+	must(control_reload(r->control, rig_definitions(more)));
+	for (int64_t end = clock_mono_ms(clock_system()) + 700; clock_mono_ms(clock_system()) < end;)
+		(void)loop_turn(r->loop, false);
+	ssize_t n = read(ends[0], log, sizeof log - 1);
+	let_files_grow(true);
+	log_set_fd(2);
+	assert_in_range(n, 1, sizeof log - 1);
+	assert_in_range(count_text(log, "bundle.not_published"), 1, 3);
+	rig_until(r, rig_last(r, TOLD_PUBLISH, "more"));
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -492,6 +627,14 @@ int main(void)
 		with_rig(a_nack_is_told_to_every_worker),
 		with_rig(subscribers_are_counted),
 		with_rig(a_full_disk_stops_what_is_new_alone),
+		with_rig(a_hint_grants_no_more_than_the_name),
+		with_rig(a_reload_ends_the_orders_of_what_it_removes),
+		with_rig(a_removed_entry_outlives_its_waits),
+		with_rig(a_put_survives_a_reload_of_other_names),
+		with_rig(a_name_that_a_reload_takes_is_issued),
+		with_rig(a_commit_does_not_save_what_a_reload_removes),
+		with_rig(an_order_is_answered_at_the_end),
+		with_rig(a_bundle_waits_for_a_full_disk),
 		cmocka_unit_test(a_first_start_is_complete_before_it_is_ready),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
