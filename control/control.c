@@ -73,11 +73,15 @@ static void load_version(void *arg, struct version *v, bool is_current, int64_t 
 {
 	struct loading *l = arg;
 	struct entry_key *key = (struct entry_key *)version_entry(v);
-	const struct secret_def *def = definitions_secret(l->c->definitions, entry_key_name(key));
+	const struct secret_def *def = entry_definition(l->c->definitions, key);
 	bool brought = !version_authority(v) &&
 		       !version_profile(v); /* by an operator: neither issued nor a configured bundle */
 	(void)put_at_ms;
-	if (def ? def->kind != version_kind(v) || brought : !brought) {
+	bool taken = brought && definitions_secret(l->c->definitions, entry_key_name(key));
+	if (taken && is_current)
+		log_event(LOG_WARN, "store.put_dropped", LS("secret", entry_key_text(key)),
+			LS("version", version_id(v)), LS("why", "the config has this name now"));
+	if (brought ? taken : !def || def->kind != version_kind(v)) {
 		store_tx_drop_entry(l->drop, key);
 		l->dropped++;
 		return;

@@ -148,6 +148,9 @@ struct entry_key *entry_key_internal(const char *name); /* of a certificate of o
 void entry_watch_expiry(struct entry *e, int64_t now_ms);
 void entry_set_error(struct entry *e, const struct fault *f);
 
+/** reload.c: what the config makes of this entry, or NULL. */
+const struct secret_def *entry_definition(const struct definitions *d, const struct entry_key *key);
+
 /* publish.c: from a new version to every worker. Commit comes before publish (design: invariant 5). */
 /** Takes v; event is what the audit says ("rotation.issued", ...). done runs once workers have it, or with the fault.
  */

@@ -95,14 +95,14 @@ static struct fault *add_authorities(struct control *c, const struct definitions
 }
 
 /* Are this entry's attributes ("uid=1000") exactly the variables of the definition? */
-static bool fits(const struct entry *e, const struct definitions *d, const struct secret_def *def)
+static bool fits(const struct entry_key *key, const struct definitions *d, const struct secret_def *def)
 {
 	const char *variables[DEFINITION_VARIABLES_MAX];
 	size_t count = definitions_variables(d, def, variables);
-	if (count != entry_key_attribute_count(e->key))
+	if (count != entry_key_attribute_count(key))
 		return false;
 	for (size_t i = 0; i < count; i++) {
-		const char *attribute = entry_key_attribute(e->key, i);
+		const char *attribute = entry_key_attribute(key, i);
 		size_t len = strcspn(attribute, "=");
 		bool found = false;
 		for (size_t k = 0; k < count; k++)
@@ -113,17 +113,21 @@ static bool fits(const struct entry *e, const struct definitions *d, const struc
 	return true;
 }
 
-/* What an entry is under the new definitions. The internal mark is an attribute like any other: it keeps our own apart.
- */
+/* The internal mark is an attribute like any other: it keeps our own apart. */
+const struct secret_def *entry_definition(const struct definitions *d, const struct entry_key *key)
+{
+	const struct secret_def *def = definitions_secret(d, entry_key_name(key));
+	bool internal = entry_key_attribute_count(key) == 1 && strcmp(entry_key_attribute(key, 0), "internal=1") == 0;
+	if (!def || def->internal != internal)
+		return NULL;
+	/* If its template's variables changed, this entry is nobody's any more. */
+	return internal || fits(key, d, def) ? def : NULL;
+}
+
+/* What an entry is under the new definitions. */
 static void redefine(struct entry *e, const struct definitions *d)
 {
-	const struct secret_def *def = definitions_secret(d, entry_key_name(e->key));
-	bool internal =
-		entry_key_attribute_count(e->key) == 1 && strcmp(entry_key_attribute(e->key, 0), "internal=1") == 0;
-	if (def && def->internal != internal)
-		def = NULL;
-	if (def && !internal && !fits(e, d, def))
-		def = NULL; /* its template's variables changed: this entry is nobody's any more */
+	const struct secret_def *def = entry_definition(d, e->key);
 	bool was_defined = e->def != NULL;
 	e->def = def;
 	if (was_defined || def) /* a put that is being stored is nothing of the config's */

@@ -570,6 +570,22 @@ static void an_order_is_answered_at_the_end(void **state)
 	credential_unref(c);
 }
 
+/* Between two starts an exact name became a template: the stored entry is nobody's, and is not renewed in vain. */
+static void a_restart_forgets_what_a_template_left(void **state)
+{
+	static const char templated[] =
+		HEAD PROFILE "secrets: {web: {profile: workload}, roots: {bundle: [lab]}}\n" RULES;
+	struct rig *r = *state;
+	struct version *v = NULL;
+	rig_stop(r);
+	rig_start(r, templated);
+	rig_until(r, r->ready);
+	struct fault *f = control_get(r->control, "web", &v);
+	assert_int_equal(fault_code(f), FAULT_NOT_FOUND);
+	fault_free(f);
+	assert_null(rig_last(r, TOLD_PUBLISH, "web"));
+}
+
 static size_t count_text(const char *text, const char *what)
 {
 	size_t n = 0;
@@ -634,6 +650,7 @@ int main(void)
 		with_rig(a_name_that_a_reload_takes_is_issued),
 		with_rig(a_commit_does_not_save_what_a_reload_removes),
 		with_rig(an_order_is_answered_at_the_end),
+		with_rig(a_restart_forgets_what_a_template_left),
 		with_rig(a_bundle_waits_for_a_full_disk),
 		cmocka_unit_test(a_first_start_is_complete_before_it_is_ready),
 	};
