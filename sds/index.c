@@ -112,6 +112,7 @@ static void settle(struct worker *w, struct slot *s)
 void slot_join(struct slot *s, struct interest *i)
 {
 	i->slot = s;
+	leave_idle(i->call->worker, s);
 	DL_APPEND2(s->interests, i, slot_prev, slot_next);
 }
 

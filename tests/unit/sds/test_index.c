@@ -162,6 +162,25 @@ static void test_absences_are_bounded(void **state)
 	assert_true(absence_is_known(&f->w, f->alice, "name-10"));
 }
 
+/* A flood of absences must not free one that somebody came back to wait at. */
+static void test_an_absence_that_is_waited_for_again_stays(void **state)
+{
+	struct fixture *f = *state;
+	char name[32];
+	struct slot *s = slot_for_absence(&f->w, f->alice, "name");
+	absence_set(&f->w, s, 1);
+	assert_int_equal(f->w.idle_count, 1);
+	slot_join(s, &f->waiting);
+	assert_int_equal(f->w.idle_count, 0);
+	for (int i = 0; i < IDLE_ABSENCES_MAX + 10; i++) {
+		(void)snprintf(name, sizeof name, "name-%d", i);
+		absence_set(&f->w, slot_for_absence(&f->w, f->alice, name), 1);
+	}
+	assert_true(absence_is_known(&f->w, f->alice, "name"));
+	slot_leave(&f->w, &f->waiting);
+	assert_int_equal(f->w.idle_count, IDLE_ABSENCES_MAX);
+}
+
 static void test_an_entry_without_anything_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -181,6 +200,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_absence_belongs_to_a_caller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_denied_wait_at_their_absence, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absences_are_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_absence_that_is_waited_for_again_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_an_entry_without_anything_leaves_nothing, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
