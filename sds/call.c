@@ -151,7 +151,8 @@ static void on_send(struct rpc_op *op, bool ok)
 		send_status(c);
 	else if (!c->closed && ok)
 		call_mark(c);
-	if (!c->closed && ok && c->ops->one_at_a_time && !c->ending)
+	/* Also where the send failed: only a read, or the watch for the close that it leads to, tells of the end. */
+	if (!c->closed && c->ops->one_at_a_time && !c->ending)
 		read_next(c);
 	release(c);
 }

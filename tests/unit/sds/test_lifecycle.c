@@ -313,6 +313,37 @@ static void test_slow_reader_ends(void **state)
 	rig_free(r);
 }
 
+static bool nothing_is_open(void *arg)
+{
+	return sds_server_counts(((struct rig *)arg)->server).streams == 0;
+}
+
+/* A method that answers before it reads on has no read under way which would tell of the client's end. */
+static void test_cancelled_while_an_answer_waits(void **state)
+{
+	(void)state;
+	static const char ask[] = "\x22\x30"
+				  "envoy.extensions.transport_sockets.tls.v3.Secret";
+	struct rig *r = rig_new(1, everything);
+	struct rpc_client *c = rig_dial(r);
+	struct xds_answer a;
+	rig_publish(r, "roots", NULL);
+	struct rpc_stream *s = rpc_stream_open(c, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+	rpc_stream_stop_reading(s);
+	for (int i = 0; i < 50 * MANY; i++)
+		rpc_stream_send(s, ask, sizeof ask - 1);
+	/* Each is a round trip on the same connection: by then the answers have filled the window. */
+	for (int i = 0; i < MANY; i++) {
+		struct rpc_stream *other = subscribe(c, "roots");
+		rig_receive(r, c, other, false, &a);
+		rpc_stream_free(other);
+	}
+	rpc_stream_free(s);
+	rig_until(r, c, nothing_is_open, r);
+	rpc_client_close(c);
+	rig_free(r);
+}
+
 /* design: invariant 9, and design.md, quarantine: a node that holds an older valid version is spared, one that claims
  * nothing, or what nobody knows, is not. */
 static void test_quarantine(void **state)
@@ -441,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_silent_stream_is_let_go),
 		cmocka_unit_test(test_patience_ends),
 		cmocka_unit_test(test_drain_cuts_off_the_deaf),
+		cmocka_unit_test(test_cancelled_while_an_answer_waits),
 		cmocka_unit_test(test_quarantine),
 		cmocka_unit_test(test_drains_1),
 		cmocka_unit_test(test_drains_4),
