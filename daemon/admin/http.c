@@ -13,6 +13,8 @@
 #include "base/io/json_memory.h"
 
 enum { CONNECTIONS_MAX = 64, IDLE_TIMEOUT_S = 60 };
+/* What telemetry serves takes no body, and anybody may connect. */
+#define STRANGERS_BODY_MAX ((size_t)1024)
 
 struct http {
 	struct loop *loop;
@@ -142,7 +144,7 @@ static void dispatch(struct http_exchange *x, const char *url, const char *metho
 		return;
 	}
 	if (x->too_large) {
-		http_reply_fault(x, fault_new(FAULT_EXHAUSTED, "a request body of more than %zu bytes", HTTP_BODY_MAX));
+		http_reply_fault(x, fault_new(FAULT_EXHAUSTED, "the request body is too large"));
 		return;
 	}
 	for (const struct http_route *r = h->routes; r->method; r++) {
@@ -172,7 +174,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		return MHD_YES;
 	}
 	if (*data_len) {
-		if (x->body.len + *data_len > HTTP_BODY_MAX)
+		if (x->body.len + *data_len > (x->http->owner_only ? HTTP_BODY_MAX : STRANGERS_BODY_MAX))
 			x->too_large = true;
 		else
 			buf_add(&x->body, data, *data_len);

@@ -118,3 +118,11 @@ def test_counts_follow_what_happens(server):
 def test_metrics_hold_no_secret(server):
     text = ask(UnixConnection(server.admin), "/metrics")[1]
     assert "BEGIN" not in text and "PRIVATE" not in text
+
+
+def test_telemetry_takes_no_large_body(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.telemetry, timeout=10)
+    connection.request("GET", "/metrics", body=b"x" * 100000)
+    assert connection.getresponse().status == 429
+    connection.close()
+    assert ask(http.client.HTTPConnection("127.0.0.1", server.telemetry, timeout=10), "/healthz")[0] == 200
