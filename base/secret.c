@@ -1,6 +1,7 @@
 /* base/secret.c - the arenas behind struct secret.
- * An arena is one mmap of ARENA_BYTES cut into blocks of one power of two (64 bytes to 64 KiB); a larger secret has a
- * mapping of its own. Free blocks of a size are chained through their first bytes. */
+ * An arena is one mmap of ARENA_BYTES. Chunks of it are cut into blocks of one power of two (64 bytes to 64 KiB) as
+ * they are needed; a larger secret has a mapping of its own. Free blocks of a size are chained through their first
+ * bytes. */
 #include "base/secret.h"
 #include <openssl/crypto.h>
 #include <stdatomic.h>
@@ -12,6 +13,8 @@
 
 enum { MIN_SHIFT = 6, MAX_SHIFT = 16, CLASSES = MAX_SHIFT - MIN_SHIFT + 1 };
 #define ARENA_BYTES ((size_t)1024 * 1024)
+/* Sizes share an arena, or each would take a mebibyte of a limit that is 8 MiB as a rule. */
+#define CHUNK_BYTES ((size_t)16 * 1024)
 
 struct secret {
 	size_t len;
@@ -28,6 +31,8 @@ struct free_block {
 static struct {
 	atomic_flag busy;
 	struct free_block *free[CLASSES];
+	unsigned char *rest; /* of the newest arena: not cut yet */
+	size_t rest_bytes;
 	atomic_size_t locked_bytes, unlocked_bytes, used_bytes;
 } arena = {.busy = ATOMIC_FLAG_INIT};
 
@@ -42,16 +47,23 @@ static void arena_unlock(void)
 	atomic_flag_clear_explicit(&arena.busy, memory_order_release);
 }
 
-/* Fresh pages that are not dumped and, as far as RLIMIT_MEMLOCK allows, not swapped; NULL when memory is out. */
+/* Fresh pages that are not dumped and, as far as RLIMIT_MEMLOCK allows, not swapped from their first use on; NULL when
+ * memory is out. */
 static void *map_pages(size_t bytes, bool *ret_locked)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	(void)madvise(p, bytes, MADV_DONTDUMP);
-	*ret_locked = mlock(p, bytes) == 0;
+	*ret_locked = mlock2(p, bytes, MLOCK_ONFAULT) == 0;
 	atomic_fetch_add(*ret_locked ? &arena.locked_bytes : &arena.unlocked_bytes, bytes);
 	return p;
+}
+
+static void unmap_pages(void *p, size_t bytes, bool locked)
+{
+	atomic_fetch_sub(locked ? &arena.locked_bytes : &arena.unlocked_bytes, bytes);
+	(void)munmap(p, bytes);
 }
 
 static unsigned class_of(size_t bytes)
@@ -62,9 +74,48 @@ static unsigned class_of(size_t bytes)
 	return c;
 }
 
+static size_t block_size(unsigned c)
+{
+	return (size_t)1 << (c + MIN_SHIFT);
+}
+
+static size_t chunk_size(unsigned c)
+{
+	return block_size(c) > CHUNK_BYTES ? block_size(c) : CHUNK_BYTES;
+}
+
+/* Called with the lock. */
+static void put_block(unsigned c, void *block)
+{
+	struct free_block *b = block;
+	b->next = arena.free[c];
+	arena.free[c] = b;
+}
+
+static void give_block(unsigned c, void *block)
+{
+	arena_lock();
+	put_block(c, block);
+	arena_unlock();
+}
+
+/* More blocks from the newest arena. Called with the lock; none come when it is used up. */
+static void cut_chunk(unsigned c)
+{
+	if (arena.rest_bytes < chunk_size(c))
+		return;
+	for (size_t at = 0; at < chunk_size(c); at += block_size(c))
+		put_block(c, arena.rest + at);
+	arena.rest += chunk_size(c);
+	arena.rest_bytes -= chunk_size(c);
+}
+
+/* NULL: another arena is needed. */
 static void *take_block(unsigned c)
 {
 	arena_lock();
+	if (!arena.free[c])
+		cut_chunk(c);
 	struct free_block *b = arena.free[c];
 	if (b)
 		arena.free[c] = b->next;
@@ -72,28 +123,31 @@ static void *take_block(unsigned c)
 	return b;
 }
 
-static void give_block(unsigned c, void *block)
+/* False: memory is out. What is left of the former arena is less than a chunk, and stays unused. */
+static bool add_arena(unsigned c)
 {
-	struct free_block *b = block;
+	bool locked = false;
+	unsigned char *pages = map_pages(ARENA_BYTES, &locked);
+	if (!pages)
+		return false;
 	arena_lock();
-	b->next = arena.free[c];
-	arena.free[c] = b;
+	bool needed = arena.rest_bytes < chunk_size(c); /* no other thread was quicker */
+	if (needed) {
+		arena.rest = pages;
+		arena.rest_bytes = ARENA_BYTES;
+	}
 	arena_unlock();
+	if (!needed)
+		unmap_pages(pages, ARENA_BYTES, locked);
+	return true;
 }
 
 static void *new_block(unsigned c)
 {
 	void *block = take_block(c);
-	if (block)
-		return block;
-	size_t size = (size_t)1 << (c + MIN_SHIFT);
-	bool locked;
-	unsigned char *pages = map_pages(ARENA_BYTES, &locked);
-	if (!pages)
-		return NULL;
-	for (size_t at = size; at + size <= ARENA_BYTES; at += size)
-		give_block(c, pages + at);
-	return pages;
+	while (!block && add_arena(c))
+		block = take_block(c);
+	return block;
 }
 
 static size_t whole_pages(size_t bytes)
@@ -164,8 +218,7 @@ void secret_free(struct secret *s)
 		give_block(class_of(block_bytes), s);
 		return;
 	}
-	atomic_fetch_sub(locked ? &arena.locked_bytes : &arena.unlocked_bytes, block_bytes);
-	(void)munmap(s, block_bytes);
+	unmap_pages(s, block_bytes, locked);
 }
 
 void secret_freep(struct secret **s)

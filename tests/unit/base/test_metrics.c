@@ -346,8 +346,11 @@ static void test_promtool(void **state)
 	assert_true(fputs(text, judge) >= 0);
 	int status = pclose(judge);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
+	if (WEXITSTATUS(status) == 77) {
+		if (getenv("CI"))
+			fail_msg("promtool is missing, and CI demands it");
 		skip();
+	}
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,6 +60,87 @@ static void accounts_for_every_size(void **state)
 		secret_free(held[i]);
 	assert_int_equal(secret_usage().used_bytes, before);
 	free(bytes);
+}
+
+static size_t mapped(void)
+{
+	struct secret_usage u = secret_usage();
+	return u.locked_bytes + u.unlocked_bytes;
+}
+
+/* A server holds a few secrets of many sizes: together they take one mebibyte, not one each. */
+static void sizes_share_an_arena(void **state)
+{
+	(void)state;
+	struct secret *held[11] = {NULL};
+	unsigned char *bytes = mem_calloc(1, 40000);
+	size_t before = mapped();
+	for (size_t i = 0; i < ARRAY_LEN(held); i++)
+		expect_ok(secret_new(bytes, (size_t)34 << i, &held[i]));
+	assert_true(mapped() - before <= (size_t)1024 * 1024);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++)
+		secret_free(held[i]);
+	free(bytes);
+}
+
+static void grows_by_arenas(void **state)
+{
+	(void)state;
+	struct secret *held[60] = {NULL};
+	unsigned char *bytes = mem_calloc(1, 60000);
+	size_t before = mapped();
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		memset(bytes, (int)i, 60000);
+		expect_ok(secret_new(bytes, 60000, &held[i]));
+	}
+	size_t grown = mapped();
+	assert_true(grown - before >= (size_t)3 * 1024 * 1024);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		assert_int_equal(secret_bytes(held[i], NULL)[0], i);
+		assert_int_equal(secret_bytes(held[i], NULL)[59999], i);
+		secret_freep(&held[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) /* the same blocks again */
+		expect_ok(secret_new(bytes, 60000, &held[i]));
+	assert_int_equal(mapped(), grown);
+	for (size_t i = 0; i < ARRAY_LEN(held); i++)
+		secret_free(held[i]);
+	free(bytes);
+}
+
+enum { THREADS = 4, ROUNDS = 500, HELD = 20 };
+
+static void *come_and_go(void *arg)
+{
+	unsigned char bytes[5000];
+	memset(bytes, *(int *)arg, sizeof bytes);
+	for (size_t round = 0; round < ROUNDS; round++) {
+		struct secret *held[HELD];
+		for (size_t i = 0; i < HELD; i++)
+			invariant(!secret_new(bytes, 1 + (round * 31 + i * 257) % sizeof bytes, &held[i]));
+		for (size_t i = 0; i < HELD; i++) {
+			size_t len;
+			const unsigned char *p = secret_bytes(held[i], &len);
+			invariant(p[0] == bytes[0] && p[len - 1] == bytes[0]);
+			secret_free(held[i]);
+		}
+	}
+	return NULL;
+}
+
+static void is_shared_by_threads(void **state)
+{
+	(void)state;
+	pthread_t threads[THREADS];
+	int marks[THREADS];
+	size_t before = secret_usage().used_bytes;
+	for (int i = 0; i < THREADS; i++) {
+		marks[i] = 'a' + i;
+		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &marks[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(secret_usage().used_bytes, before);
 }
 
 /* A large one has a mapping of its own: it leaves the very count that it entered. */
@@ -143,6 +225,9 @@ int main(void)
 		cmocka_unit_test(copies_and_ends_with_nul),
 		cmocka_unit_test(bounds_the_length),
 		cmocka_unit_test(accounts_for_every_size),
+		cmocka_unit_test(sizes_share_an_arena),
+		cmocka_unit_test(grows_by_arenas),
+		cmocka_unit_test(is_shared_by_threads),
 		cmocka_unit_test(large_ones_leave_no_count_behind),
 		cmocka_unit_test(wipes_what_it_frees),
 		cmocka_unit_test(is_filled_in_place),
