@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/io/job.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 struct keygen {
 	enum key_type type;
@@ -21,6 +22,7 @@ struct keygen {
 struct fault *keygen_key(enum key_type type, EVP_PKEY **ret)
 {
 	EVP_PKEY *key = NULL;
+	invariant(key_type_name(type));
 	switch (type) {
 	case KEY_ECDSA_P256:
 		key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
@@ -57,6 +59,12 @@ static struct fault *add_sans(X509_REQ *csr, const struct san_set *sans, bool cr
 	return added ? NULL : fault_openssl(FAULT_INTERNAL, "names of a certificate request");
 }
 
+static struct fault *refuse_name(const char *common_name)
+{
+	AUTO(mem_freep) char *safe = text_escaped(common_name);
+	return fault_openssl(FAULT_INVALID, "\"%.200s\" is no common name", safe);
+}
+
 static struct fault *make_csr(EVP_PKEY *key, const struct san_set *sans, const char *common_name, X509_REQ **ret)
 {
 	X509_REQ *csr = X509_REQ_new();
@@ -66,7 +74,7 @@ static struct fault *make_csr(EVP_PKEY *key, const struct san_set *sans, const c
 	if (!f && common_name &&
 		X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(csr), "CN", MBSTRING_UTF8,
 			(const unsigned char *)common_name, -1, -1, 0) != 1)
-		f = fault_openssl(FAULT_INVALID, "common name \"%.64s\"", common_name);
+		f = refuse_name(common_name);
 	if (!f)
 		f = add_sans(csr, sans, common_name == NULL);
 	if (!f && X509_REQ_sign(csr, key, EVP_sha256()) <= 0)

@@ -55,6 +55,7 @@ static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)
 			.anchors = authority_anchors(i->authority),
 			.now_ms = control_now_ms(i->control),
 			.clock_skew_ms = CLOCK_SKEW_MS,
+			.lifetime_ms = i->spec.lifetime_ms,
 			.served_not_after_ms = i->spec.served_not_after_ms};
 		f = check_answer(answer, &expected, &c);
 	}
