@@ -112,6 +112,10 @@ static void take_two(const int *fds)
 	MUST(!f && count == 2);
 	MUST(s[0].fd == 3 && strcmp(s[0].name, "sds") == 0 && strcmp(s[0].path, address_of("listen").sun_path) == 0);
 	MUST(s[1].fd == 4 && strcmp(s[1].name, "admin") == 0 && s[1].path);
+	for (size_t i = 0; i < count; i++) {
+		free(s[i].name);
+		free(s[i].path);
+	}
 	MUST(fcntl(3, F_GETFD) & FD_CLOEXEC);
 	MUST(!getenv("LISTEN_FDS") && !getenv("LISTEN_PID") && !getenv("LISTEN_FDNAMES"));
 	MUST(!(f = systemd_sockets(s, &count)) && count == 0); /* taken once */
