@@ -41,10 +41,12 @@ int check_main(int argc, char **argv)
 	struct config *c = NULL;
 	struct config_errors *errors = NULL;
 	AUTO(fault_freep) struct fault *f = config_load_file(argv[optind], &c, &errors);
+	size_t count = config_errors_count(errors);
 	config_errors_print(errors, stderr);
 	config_errors_free(errors);
 	if (f) {
-		(void)fprintf(stderr, "%s\n", fault_text(f));
+		if (!count)
+			(void)fprintf(stderr, "%s\n", fault_text(f));
 		return 1;
 	}
 	(void)printf("%s: good: %zu listeners, %zu authorities, %zu secrets, %zu rules\n", argv[optind],
