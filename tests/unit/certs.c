@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <time.h>
+#include <uv.h>
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -55,6 +56,7 @@ EVP_PKEY *certs_key(enum certs_key which)
 
 int certs_free(void **state)
 {
+	uv_library_shutdown(); /* joins the pool's threads: what OpenSSL keeps per thread goes with them */
 	(void)state;
 	for (size_t i = 0; i < CERTS_KEYS; i++) {
 		EVP_PKEY_free(keys[i]);
