@@ -35,12 +35,41 @@ MUST_USE struct fault *store_open(const struct store_options *o, struct loop *lo
  * borrowed: take a reference to keep it. A record that cannot be read back is told as a fault that names its entry, and
  * passed over: it stays where it is until its entry is dropped. Facts come last. Nothing may have been committed yet.
  */
+struct store_quarantine;
 struct store_visitor {
 	void *arg;
 	void (*version)(void *arg, struct version *v, bool is_current, int64_t put_at_ms);
 	void (*damaged)(void *arg, struct fault *f); /* owned by the callee */
 	void (*fact)(void *arg, const char *key, int64_t value);
+	/** Oldest first, after the versions; borrowed for the call. NULL: not wanted. */
+	void (*quarantine)(void *arg, const struct store_quarantine *q);
 };
+/** A version that a node NACKed (design.md, quarantine). The first four are its key. */
+struct store_quarantine {
+	const char *identity;	 /* identity_key() */
+	const char *node;	 /* node.id, a claim */
+	struct entry_key *entry; /* borrowed */
+	const char *version;
+	const char *who;     /* the identity for people */
+	const char *held;    /* what the node held instead, "" nothing */
+	const char *message; /* redacted */
+	int64_t code, since_ms;
+	enum store_hastens {
+		STORE_HASTENS_NOT, /* what it holds outlasts the planned renewal */
+		STORE_HASTENS,	   /* a renewal is brought forward for it */
+		STORE_HASTENED	   /* one was, for what it holds: not again */
+	} hastens;
+	enum store_chance {
+		STORE_CHANCE_NONE,   /* held back */
+		STORE_CHANCE_GIVEN,  /* offered once more, for its neighbour had recovered: not held back now */
+		STORE_CHANCE_WASTED, /* NACKed again: held back */
+	} chance;
+	struct entry_key *neighbour; /* borrowed: what the same node was refusing at that time, or NULL */
+};
+/** Bounds of what is written and read: longer texts are not ours. */
+#define STORE_IDENTITY_MAX ((size_t)64 * 1024)
+#define STORE_MESSAGE_MAX ((size_t)4096)
+#define STORE_VERSION_ID_MAX ((size_t)32)
 MUST_USE struct fault *store_load(struct store *s, const struct store_visitor *visitor);
 /** A sealed blob by name, or *ret = NULL when there is none: as read at the start, or as a commit that was told since
  * left it. CORRUPT: it stands there but cannot be read, which is not the same as none. The caller owns *ret. */
@@ -54,6 +83,10 @@ void store_tx_drop_version(struct store_tx *tx, struct entry_key *entry, const c
 void store_tx_drop_entry(struct store_tx *tx, struct entry_key *entry);
 void store_tx_put_blob(struct store_tx *tx, const char *name, const struct secret *bytes);
 void store_tx_put_fact(struct store_tx *tx, const char *key, int64_t value);
+/** One with the same key is replaced. */
+void store_tx_put_quarantine(struct store_tx *tx, const struct store_quarantine *q);
+/** By its key; an entry that is dropped takes its quarantines along. */
+void store_tx_drop_quarantine(struct store_tx *tx, const struct store_quarantine *q);
 /** event: a stable name; detail: JSON text without secrets. */
 void store_tx_audit(struct store_tx *tx, int64_t at_ms, const char *event, const char *detail);
 /** Marks the first start complete. */

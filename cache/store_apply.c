@@ -110,6 +110,48 @@ static struct fault *drop(struct store_db *db, enum store_statement which, const
 	return store_sql_finish(st);
 }
 
+static struct fault *drop_entry(struct store_db *db, const struct store_op *op)
+{
+	TRY(drop(db, STATEMENT_DROP_ENTRY_QUARANTINE, op));
+	return drop(db, STATEMENT_DROP_ENTRY, op);
+}
+
+static struct fault *bind_quarantine_key(sqlite3_stmt *st, const struct store_quarantine *q)
+{
+	size_t len;
+	const void *entry = entry_key_bytes(q->entry, &len);
+	TRY(store_sql_bind_text(st, 1, q->identity));
+	TRY(store_sql_bind_text(st, 2, q->node));
+	TRY(store_sql_bind_bytes(st, 3, entry, len));
+	return store_sql_bind_text(st, 4, q->version);
+}
+
+static struct fault *put_quarantine(struct store_db *db, const struct store_quarantine *q)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_PUT_QUARANTINE];
+	TRY(bind_quarantine_key(st, q));
+	TRY(store_sql_bind_text(st, 5, q->who));
+	TRY(store_sql_bind_text(st, 6, q->held));
+	TRY(store_sql_bind_int(st, 7, q->code));
+	TRY(store_sql_bind_text(st, 8, q->message));
+	TRY(store_sql_bind_int(st, 9, q->since_ms));
+	TRY(store_sql_bind_int(st, 10, q->hastens));
+	TRY(store_sql_bind_int(st, 11, q->chance));
+	if (q->neighbour) {
+		size_t len;
+		const void *neighbour = entry_key_bytes(q->neighbour, &len);
+		TRY(store_sql_bind_bytes(st, 12, neighbour, len));
+	}
+	return store_sql_finish(st);
+}
+
+static struct fault *drop_quarantine(struct store_db *db, const struct store_quarantine *q)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_DROP_QUARANTINE];
+	TRY(bind_quarantine_key(st, q));
+	return store_sql_finish(st);
+}
+
 static struct fault *insert_blob(struct store_db *db, const char *name, const struct buf *sealed)
 {
 	sqlite3_stmt *st = db->statements[STATEMENT_PUT_BLOB];
@@ -169,7 +211,7 @@ static struct fault *apply_op(struct store_db *db, const struct store_tx *tx, co
 	case STORE_DROP_VERSION:
 		return drop(db, STATEMENT_DROP_VERSION, op);
 	case STORE_DROP_ENTRY:
-		return drop(db, STATEMENT_DROP_ENTRY, op);
+		return drop_entry(db, op);
 	case STORE_PUT_BLOB:
 		return put_blob(db, op);
 	case STORE_PUT_FACT:
@@ -178,6 +220,10 @@ static struct fault *apply_op(struct store_db *db, const struct store_tx *tx, co
 		return add_audit(db, op);
 	case STORE_COMPLETE_FIRST_START:
 		return complete(db, tx->put_at_ms);
+	case STORE_PUT_QUARANTINE:
+		return put_quarantine(db, op->quarantine);
+	case STORE_DROP_QUARANTINE:
+		return drop_quarantine(db, op->quarantine);
 	}
 	return fault_new(FAULT_INTERNAL, "store operation %d", (int)op->type);
 }

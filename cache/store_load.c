@@ -149,10 +149,66 @@ static struct fault *load_facts(struct store_db *db, const struct store_visitor 
 	}
 }
 
+/* A row that breaks a bound of ours was not written by us, or is damaged. */
+static bool text_fits(const char *text, sqlite3_stmt *st, int at, size_t max)
+{
+	size_t len = (size_t)sqlite3_column_bytes(st, at);
+	return text && len <= max && !memchr(text, 0, len) && text_is_utf8(text, len);
+}
+
+static struct fault *read_quarantine(sqlite3_stmt *st, const struct store_visitor *visitor)
+{
+	size_t entry_len, neighbour_len;
+	struct store_quarantine q = {.identity = text_column(st, 0),
+		.who = text_column(st, 1),
+		.node = text_column(st, 2),
+		.version = text_column(st, 4),
+		.held = text_column(st, 5),
+		.code = sqlite3_column_int64(st, 6),
+		.message = text_column(st, 7),
+		.since_ms = sqlite3_column_int64(st, 8)};
+	const void *entry = bytes_column(st, 3, &entry_len), *neighbour = bytes_column(st, 11, &neighbour_len);
+	int64_t hastens = sqlite3_column_int64(st, 9), chance = sqlite3_column_int64(st, 10);
+	if (!text_fits(q.identity, st, 0, STORE_IDENTITY_MAX) || !text_fits(q.who, st, 1, STORE_IDENTITY_MAX) ||
+		!text_fits(q.node, st, 2, STORE_MESSAGE_MAX) || !text_fits(q.version, st, 4, STORE_VERSION_ID_MAX) ||
+		!text_fits(q.held, st, 5, STORE_VERSION_ID_MAX) || !text_fits(q.message, st, 7, STORE_MESSAGE_MAX) ||
+		hastens < STORE_HASTENS_NOT || hastens > STORE_HASTENED || chance < STORE_CHANCE_NONE ||
+		chance > STORE_CHANCE_WASTED)
+		return fault_new(FAULT_CORRUPT, "a record of the quarantine cannot be read");
+	q.hastens = (enum store_hastens)hastens;
+	q.chance = (enum store_chance)chance;
+	AUTO(entry_key_unrefp) struct entry_key *key = entry_key_from_bytes(entry, entry_len);
+	AUTO(entry_key_unrefp)
+	struct entry_key *other = neighbour_len ? entry_key_from_bytes(neighbour, neighbour_len) : NULL;
+	if (!key)
+		return fault_new(FAULT_CORRUPT, "a record of the quarantine: its entry cannot be read");
+	q.entry = key;
+	q.neighbour = other;
+	visitor->quarantine(visitor->arg, &q);
+	return NULL;
+}
+
+static struct fault *load_quarantines(struct store_db *db, const struct store_visitor *visitor)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_QUARANTINES];
+	for (;;) {
+		bool row;
+		TRY(store_sql_step(st, &row));
+		if (!row)
+			return NULL;
+		struct fault *f = read_quarantine(st, visitor);
+		if (f)
+			visitor->damaged(visitor->arg, f);
+	}
+}
+
 struct fault *store_db_load(struct store_db *db, const struct store_visitor *visitor)
 {
 	struct fault *f = load_versions(db, visitor);
 	store_sql_reset(db->statements[STATEMENT_VERSIONS]);
+	if (!f && visitor->quarantine)
+		f = load_quarantines(db, visitor);
+	store_sql_reset(db->statements[STATEMENT_QUARANTINES]);
 	if (!f)
 		f = load_facts(db, visitor);
 	store_sql_reset(db->statements[STATEMENT_FACTS]);

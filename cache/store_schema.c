@@ -21,7 +21,16 @@ static const char VERSION_1[] = "CREATE TABLE meta(key TEXT PRIMARY KEY, value I
 				"CREATE TABLE audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL,"
 				" event TEXT NOT NULL, detail TEXT) STRICT;";
 
-static const char *const STEPS[] = {VERSION_1};
+/* quarantine: what a node NACKed, and what an operator should know of it. Nothing in it is secret (message is
+ * redacted), and nothing in it grants anything: a forged row can at most hold a version back. hastens, chance: enum
+ * values of store.h. */
+static const char VERSION_2[] = "CREATE TABLE quarantine(identity TEXT NOT NULL, who TEXT NOT NULL, node TEXT NOT NULL,"
+				" entry BLOB NOT NULL, version TEXT NOT NULL, held TEXT NOT NULL,"
+				" code INTEGER NOT NULL, message TEXT NOT NULL, since_ms INTEGER NOT NULL,"
+				" hastens INTEGER NOT NULL, chance INTEGER NOT NULL, neighbour BLOB,"
+				" PRIMARY KEY(identity, node, entry, version)) STRICT, WITHOUT ROWID;";
+
+static const char *const STEPS[] = {VERSION_1, VERSION_2};
 static const struct store_migrations MIGRATIONS = {STEPS, ARRAY_LEN(STEPS)};
 
 const struct store_migrations *store_migrations(void)

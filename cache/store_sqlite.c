@@ -31,12 +31,20 @@ static const char *const SQL[STATEMENTS] = {
 	[STATEMENT_AUDIT] = "INSERT INTO audit(at_ms, event, detail) VALUES(?1, ?2, ?3)",
 	[STATEMENT_TRIM_AUDIT] = "DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?1",
 	[STATEMENT_COMPLETE] = "INSERT OR REPLACE INTO meta(key, value) VALUES('first_start_complete_at_ms', ?1)",
+	[STATEMENT_PUT_QUARANTINE] =
+		"INSERT OR REPLACE INTO quarantine(identity, node, entry, version, who, held, code, message, since_ms, "
+		"hastens, chance, neighbour) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+	[STATEMENT_DROP_QUARANTINE] =
+		"DELETE FROM quarantine WHERE identity = ?1 AND node = ?2 AND entry = ?3 AND version = ?4",
+	[STATEMENT_DROP_ENTRY_QUARANTINE] = "DELETE FROM quarantine WHERE entry = ?1",
 	[STATEMENT_VERSIONS] =
 		"SELECT entry, id, kind, authority, profile, received_at_ms, put_at_ms, public, seal_key, "
 		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry) "
 		"FROM version ORDER BY seq",
 	[STATEMENT_BLOBS] = "SELECT name, seal_key, sealed FROM blob ORDER BY name",
 	[STATEMENT_FACTS] = "SELECT key, value FROM fact ORDER BY key",
+	[STATEMENT_QUARANTINES] = "SELECT identity, who, node, entry, version, held, code, message, since_ms, hastens, "
+				  "chance, neighbour FROM quarantine ORDER BY since_ms",
 	[STATEMENT_USAGE] = ("SELECT (SELECT count(*) FROM version), page_count * page_size FROM pragma_page_count, "
 			     "pragma_page_size"),
 };

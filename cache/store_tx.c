@@ -82,6 +82,55 @@ void store_tx_complete_first_start(struct store_tx *tx)
 	add(tx, STORE_COMPLETE_FIRST_START);
 }
 
+/* Of the key alone, where the rest is of no use. */
+static struct store_quarantine *copy_quarantine(const struct store_quarantine *from, bool whole)
+{
+	struct store_quarantine *q = mem_new(struct store_quarantine);
+	if (whole)
+		*q = *from;
+	q->identity = mem_strdup(from->identity);
+	q->node = mem_strdup(from->node);
+	q->entry = entry_key_ref(from->entry);
+	q->version = mem_strdup(from->version);
+	if (!whole)
+		return q;
+	q->who = mem_strdup(from->who);
+	q->held = mem_strdup(from->held);
+	q->message = mem_strdup(from->message);
+	q->neighbour = from->neighbour ? entry_key_ref(from->neighbour) : NULL;
+	return q;
+}
+
+static void free_text(const char *text)
+{
+	free((void *)(uintptr_t)text);
+}
+
+static void free_quarantine(struct store_quarantine *q)
+{
+	if (!q)
+		return;
+	free_text(q->identity);
+	free_text(q->node);
+	free_text(q->version);
+	free_text(q->who);
+	free_text(q->held);
+	free_text(q->message);
+	entry_key_unref(q->entry);
+	entry_key_unref(q->neighbour);
+	free(q);
+}
+
+void store_tx_put_quarantine(struct store_tx *tx, const struct store_quarantine *q)
+{
+	add(tx, STORE_PUT_QUARANTINE)->quarantine = copy_quarantine(q, true);
+}
+
+void store_tx_drop_quarantine(struct store_tx *tx, const struct store_quarantine *q)
+{
+	add(tx, STORE_DROP_QUARANTINE)->quarantine = copy_quarantine(q, false);
+}
+
 void store_tx_free(struct store_tx *tx)
 {
 	if (!tx)
@@ -91,6 +140,7 @@ void store_tx_free(struct store_tx *tx)
 		version_unref(op->version);
 		entry_key_unref(op->entry);
 		secret_free(op->bytes);
+		free_quarantine(op->quarantine);
 		free(op->text);
 		free(op->detail);
 	}

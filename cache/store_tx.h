@@ -19,6 +19,8 @@ enum store_op_type {
 	STORE_PUT_FACT,
 	STORE_AUDIT,
 	STORE_COMPLETE_FIRST_START,
+	STORE_PUT_QUARANTINE,
+	STORE_DROP_QUARANTINE,
 };
 
 /** Which members count depends on the type. All are owned. */
@@ -27,9 +29,10 @@ struct store_op {
 	struct version *version;
 	struct entry_key *entry;
 	struct secret *bytes;
-	char *text;	/* version id, blob name, fact key, event */
-	char *detail;	/* of an audit record; may be NULL */
-	int64_t number; /* the fact's value, or the event's time */
+	char *text;			     /* version id, blob name, fact key, event */
+	char *detail;			     /* of an audit record; may be NULL */
+	int64_t number;			     /* the fact's value, or the event's time */
+	struct store_quarantine *quarantine; /* its texts and keys are owned, too */
 };
 
 enum store_mail { STORE_MAIL_TX, STORE_MAIL_CLOSE };

@@ -131,7 +131,7 @@ static void on_dropped(void *arg, struct fault *f)
 static struct fault *load(struct control *c)
 {
 	struct loading l = {c, store_tx_new(), 0, 0, 0};
-	const struct store_visitor v = {&l, load_version, load_damaged, load_fact};
+	const struct store_visitor v = {&l, load_version, load_damaged, load_fact, NULL};
 	struct fault *f = store_load(c->o.store, &v);
 	if (f || l.dropped == 0)
 		store_tx_free(l.drop);

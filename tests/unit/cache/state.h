@@ -211,7 +211,7 @@ static inline void see_fact(void *arg, const char *key, int64_t value)
 static inline void state_load(struct state *s, struct state_seen *seen)
 {
 	*seen = (struct state_seen){0};
-	const struct store_visitor v = {seen, see_version, see_damaged, see_fact};
+	const struct store_visitor v = {seen, see_version, see_damaged, see_fact, NULL};
 	struct fault *f = store_load(s->store, &v);
 	if (f)
 		fail_msg("%s", fault_text(f));
