@@ -5,11 +5,11 @@ The numbers in the names of the tests are those of a checklist of 58 assertions 
 import os
 
 import pytest
+from checklist import BOTH, SHAPES as EVERY_SHAPE
 from harness.dialogue import Dialogue
 from harness.target import Target
 
-METHODS = ["sds-sotw", "ads-sotw", "sds-delta", "ads-delta"]
-SHAPES = [(1, "unix"), (4, "unix"), (1, "tcp"), (4, "tcp")]
+METHODS, SHAPES = list(BOTH), EVERY_SHAPE
 if os.environ.get("LEAFCAST_SANITIZED"):
     SHAPES = [(4, "unix"), (4, "tcp")]
 

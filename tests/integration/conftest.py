@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+from checklist import Checklist  # noqa: E402
 from harness import paths  # noqa: E402
 
 
@@ -15,14 +16,20 @@ def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the long forms as well")
     parser.addoption("--target", choices=("leafcast", "model"), default="leafcast",
                      help="what the conformance tests ask; model: a server of a few lines that meets the list")
+    parser.addoption("--checklist", action="store_true",
+                     help="print the table of the checklist and fail where a cell has no test; so do runs of all tests")
     parser.addoption("--keep", action="store_true", help="keep the folders of servers and Envoys")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "cells(shapes, methods): of the checklist, where the parameters do not say")
     config.addinivalue_line("markers", "long: runs with --long alone")
     config.addinivalue_line("markers", "sanitized: also run with the sanitizers' builds")
     config.addinivalue_line("markers", "first: takes longest, so it starts first")
     config.addinivalue_line("markers", "root: needs root, to run programs as other users")
+    everything = (config.args_source == pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword and
+                  not config.option.markexpr and config.option.target == "leafcast")
+    config.pluginmanager.register(Checklist(everything or config.option.checklist))
 
 
 def pytest_collection_modifyitems(config, items):

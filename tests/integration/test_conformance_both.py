@@ -1,4 +1,4 @@
-"""Conformance, all four methods, ADS and FetchSecrets (1 to 6, 44 to 58; 50 and 53 are tests of transport and life)."""
+"""Conformance, all four methods, ADS and FetchSecrets (1 to 6, 44 to 58; 49 to 53 are in test_transport.py too)."""
 import grpc
 import pytest
 from conformance import client, dialogue, method, open_dialogue, target  # noqa: F401

@@ -22,12 +22,13 @@ def message(body, compressed=0, length=None):
 
 
 class Connection:
-    """A unix socket connection. answer_pings: False plays dead."""
+    """To the unix socket at a path, or on a connected socket. answer_pings: False plays dead."""
 
-    def __init__(self, path, window=None, answer_pings=True, preface=True):
-        self.socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, where, window=None, answer_pings=True, preface=True):
+        self.socket = where if isinstance(where, socket.socket) else socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
-        self.socket.connect(path)
+        if self.socket is not where:
+            self.socket.connect(where)
         self.answer_pings = answer_pings
         self._buffer, self._next = b"", 1
         self._encoder, self._decoder = hpack.Encoder(), hpack.Decoder()

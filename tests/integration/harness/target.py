@@ -1,10 +1,12 @@
 """What the conformance tests ask: leafcast, or the model server. The tests put every name, so they know its content."""
 import itertools
 import os
+import socket
+import ssl
 
 import grpc
 
-from . import leafcast, model, pki, ports, secrets
+from . import h2, leafcast, model, pki, ports, secrets
 from .sds_client import SdsClient
 
 FENCES = 4
@@ -42,10 +44,10 @@ def tcp_credentials(server, folder):
 
 
 class Target:
-    """transport: "unix" or "tcp"."""
+    """transport: "unix" or "tcp". changes: of leafcast's config."""
 
-    def __init__(self, kind, folder, workers, transport):
-        self.folder, self.transport, self.kind = folder, transport, kind
+    def __init__(self, kind, folder, workers, transport, **changes):
+        self.folder, self.transport, self.kind, self.changes = folder, transport, kind, changes
         self.authority = pki.authority()
         self._names = itertools.count(1)
         getattr(self, "_start_" + kind)(workers)
@@ -62,7 +64,7 @@ class Target:
         home = self.folder / ("leafcast-%d" % next(_sockets))
         self.server = leafcast.Leafcast(home)
         unix = {"unix": {"path": self.server.socket}}
-        self.server.write_config(config(workers, os.geteuid(), port, [unix]))
+        self.server.write_config({**config(workers, os.geteuid(), port, [unix]), **self.changes})
         self.folder.ending(self.server).start()
         self.address, self.credentials, self.options = "unix:" + self.server.socket, None, ()
         if port:
@@ -106,6 +108,21 @@ class Target:
 
     def client(self, options=()):
         return SdsClient(self.address, self.credentials, [*self.options, *options])
+
+    def raw(self, **options):
+        """A connection whose HTTP/2 is made by hand. options: of h2.Connection."""
+        if self.transport == "unix":
+            return h2.Connection(self.server.socket, **options)
+        home = self.server.folder
+        context = ssl.create_default_context(cafile=home / "mesh-roots.bundle.pem")
+        context.load_cert_chain(home / "node.cert.pem", home / "node.key.pem")
+        context.set_alpn_protocols(["h2"])
+        plain = socket.create_connection(("127.0.0.1", int(self.address.rsplit(":", 1)[1])), 10)
+        return h2.Connection(context.wrap_socket(plain, server_hostname="sds.example"), **options)
+
+    def subscribers(self, name):
+        """How many streams the server counts for name."""
+        return sum(s["subscribers"] for s in self.server.status()["secrets"] if s["name"] == name)
 
 
 def chain(secret):
