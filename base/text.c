@@ -33,6 +33,11 @@ static size_t sequence(const unsigned char *p, size_t left, uint32_t *ret_cp)
 	return 0;
 }
 
+bool text_same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 bool text_is_utf8(const void *bytes, size_t len)
 {
 	const unsigned char *p = bytes;

@@ -18,6 +18,8 @@ bool text_is_name(const void *bytes, size_t len);
 void text_add_escaped(struct buf *b, const void *bytes, size_t len);
 /** The same as a new string; the caller owns it. */
 char *text_escaped(const char *text);
+/** Equal, where either may be NULL. */
+bool text_same(const char *a, const char *b);
 /** Lower-case hex; ret holds 2*len+1. */
 void text_hex(const void *bytes, size_t len, char *ret);
 /** The candidate nearest to word by edit distance, or NULL when none is near: for "did you mean". */

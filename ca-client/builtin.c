@@ -20,6 +20,21 @@
 /* A root or given CA that ends sooner than this is spoken of at each start. */
 #define ENDS_SOON_MS (INT64_C(30) * MS_PER_DAY)
 
+bool builtin_options_equal(const struct builtin_options *a, const struct builtin_options *b)
+{
+	return a->ca_key == b->ca_key && text_same(a->common_name, b->common_name) &&
+	       text_same(a->certificate_file, b->certificate_file) && text_same(a->key_file, b->key_file) &&
+	       text_same(a->key_password_file, b->key_password_file);
+}
+
+void builtin_options_done(struct builtin_options *o)
+{
+	free(o->common_name);
+	free(o->certificate_file);
+	free(o->key_file);
+	free(o->key_password_file);
+}
+
 static void coming_clear(struct builtin_coming *c)
 {
 	hierarchy_unref(c->hierarchy);

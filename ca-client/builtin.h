@@ -3,6 +3,7 @@
  * Not its duty: when to issue, for whom, what the core checks. */
 #ifndef CA_CLIENT_BUILTIN_H
 #define CA_CLIENT_BUILTIN_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/attr.h"
 #include "base/credential.h"
@@ -15,6 +16,8 @@ struct builtin_options {
 	char *key_file;		 /* PEM, may be encrypted */
 	char *key_password_file; /* or NULL */
 };
+bool builtin_options_equal(const struct builtin_options *a, const struct builtin_options *b);
+void builtin_options_done(struct builtin_options *o); /* what it holds, not the struct itself */
 /** Shortest and longest leaf, in ms. */
 #define BUILTIN_LIFETIME_MIN_MS INT64_C(10000)
 #define BUILTIN_LIFETIME_MAX_MS (INT64_C(825) * 24 * 3600 * 1000)

@@ -25,6 +25,13 @@ struct ca_op *ca_issue(struct ca *ca, const struct ca_request *r, ca_issued_fn *
 	return ca->driver->issue(ca, r, done, arg);
 }
 
+struct ca_op *ca_revoke(struct ca *ca, const struct ca_revocation *r, ca_revoked_fn *done, void *arg)
+{
+	loop_assert(ca->env.loop);
+	invariant(ca->driver->capabilities & CA_REVOKE);
+	return ca->driver->revoke(ca, r, done, arg);
+}
+
 void ca_cancel(struct ca_op *op, struct ca *ca)
 {
 	loop_assert(ca->env.loop);
@@ -34,6 +41,11 @@ void ca_cancel(struct ca_op *op, struct ca *ca)
 struct anchors *ca_anchors(struct ca *ca)
 {
 	return ca->driver->anchors(ca);
+}
+
+int64_t ca_login_ends_at_ms(struct ca *ca)
+{
+	return ca->driver->login_ends_at_ms ? ca->driver->login_ends_at_ms(ca) : 0;
 }
 
 unsigned ca_capabilities(const struct ca *ca)

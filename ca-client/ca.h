@@ -16,6 +16,7 @@
 struct anchors;
 struct clock;
 struct fault;
+struct http;
 struct jobs;
 struct loop;
 struct secret;
@@ -24,12 +25,14 @@ struct secret;
 enum ca_capability {
 	CA_LIFETIME_EXACT = 1 << 0, /* the lifetime asked for is the one given */
 	CA_TRUST_CHANGES = 1 << 1,  /* its anchors may change while it runs: on_trust */
-	CA_REVOKE = 1 << 2,
+	CA_REVOKE = 1 << 2,	    /* revoke may be called */
 };
 
 struct ca_request {
 	X509_REQ *csr;		    /* signed by the new key; borrowed until the completion */
 	const struct san_set *sans; /* exactly these; borrowed likewise */
+	/* The leaf that this one takes over from, or NULL: an authority may renew under it. Borrowed likewise. */
+	struct credential *current;
 	enum key_type key_type;
 	int64_t lifetime_ms;
 	int64_t deadline_ms; /* monotonic */
@@ -45,10 +48,27 @@ void ca_answer_free(struct ca_answer *a); /* NULL is fine */
 /** Exactly one of f and a is set, both owned by the callee. */
 typedef void ca_issued_fn(void *arg, struct fault *f, struct ca_answer *a);
 
+/** Why a certificate is revoked: RFC 5280, 5.3.1, the reasons that an operator may give. */
+enum ca_reason {
+	CA_REASON_UNSPECIFIED = 0,
+	CA_REASON_KEY_COMPROMISE = 1,
+	CA_REASON_AFFILIATION_CHANGED = 3,
+	CA_REASON_SUPERSEDED = 4,
+	CA_REASON_CESSATION_OF_OPERATION = 5,
+};
+struct ca_revocation {
+	struct credential *leaf; /* with its key: some authorities take it as proof. Borrowed until the completion */
+	enum ca_reason reason;
+	int64_t deadline_ms; /* monotonic */
+};
+/** f NULL: the authority holds it for revoked. */
+typedef void ca_revoked_fn(void *arg, struct fault *f);
+
 /** Handed to each driver; everything borrowed for the driver's life. */
 struct ca_env {
 	struct loop *loop;
 	struct jobs *jobs;
+	struct http *http;
 	const struct clock *clock;
 	const char *authority; /* its name in the config */
 	void *arg;
@@ -64,7 +84,7 @@ struct ca_env {
 };
 
 struct ca;
-struct ca_op; /* an issue under way; valid until its completion */
+struct ca_op; /* an issue or a revocation under way; valid until its completion */
 
 /** A driver: one static table per kind. */
 struct ca_driver {
@@ -74,9 +94,13 @@ struct ca_driver {
 	 * called again. ready does not come any more once close was called. */
 	void (*start)(struct ca *ca, void (*ready)(void *arg, struct fault *f), void *arg);
 	struct ca_op *(*issue)(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
+	/** With CA_REVOKE only, else NULL. */
+	struct ca_op *(*revoke)(struct ca *ca, const struct ca_revocation *r, ca_revoked_fn *done, void *arg);
 	/** Its completion comes soon, on a later turn; cancelling twice is fine. */
 	void (*cancel)(struct ca_op *op);
 	struct anchors *(*anchors)(struct ca *ca); /* borrowed; NULL before it is ready */
+	/** When our login there ends (wall ms), 0: it has none or does not end. NULL: the kind knows no login. */
+	int64_t (*login_ends_at_ms)(struct ca *ca);
 	/** Ends what is under way (each with its completion), then closed(arg). */
 	void (*close)(struct ca *ca, void (*closed)(void *arg), void *arg);
 };
@@ -89,7 +113,10 @@ struct ca {
 
 void ca_start(struct ca *ca, void (*ready)(void *arg, struct fault *f), void *arg);
 struct ca_op *ca_issue(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
+/** Only where ca_capabilities() has CA_REVOKE. */
+struct ca_op *ca_revoke(struct ca *ca, const struct ca_revocation *r, ca_revoked_fn *done, void *arg);
 void ca_cancel(struct ca_op *op, struct ca *ca);
+int64_t ca_login_ends_at_ms(struct ca *ca);
 struct anchors *ca_anchors(struct ca *ca);
 unsigned ca_capabilities(const struct ca *ca);
 void ca_close(struct ca *ca, void (*closed)(void *arg), void *arg);

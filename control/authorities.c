@@ -99,6 +99,7 @@ static struct fault *make_driver(struct authority *a, const struct authority_def
 	struct control *c = a->control;
 	struct ca_env env = {.loop = c->o.loop,
 		.jobs = c->o.jobs,
+		.http = c->o.http,
 		.clock = c->o.clock,
 		.authority = a->name,
 		.arg = a,

@@ -14,6 +14,7 @@ struct control;
 struct credential;
 struct definitions;
 struct fault;
+struct http;
 struct inbox;
 struct jobs;
 struct loop;
@@ -25,6 +26,7 @@ struct store;
 struct control_options {
 	struct loop *loop;
 	struct jobs *jobs;
+	struct http *http;
 	const struct clock *clock;
 	struct store *store;
 	struct metrics *metrics;

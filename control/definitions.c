@@ -83,10 +83,11 @@ void template_list_free(struct template_list *l)
 void authority_def_done(struct authority_def *a)
 {
 	free(a->name);
-	free(a->builtin.common_name);
-	free(a->builtin.certificate_file);
-	free(a->builtin.key_file);
-	free(a->builtin.key_password_file);
+	switch (a->type) {
+	case AUTHORITY_BUILTIN:
+		builtin_options_done(&a->builtin);
+		break;
+	}
 }
 
 void profile_def_done(struct profile_def *p)

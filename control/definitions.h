@@ -16,7 +16,9 @@ enum authority_type { AUTHORITY_BUILTIN = 1 };
 struct authority_def {
 	char *name;
 	enum authority_type type;
-	struct builtin_options builtin;
+	union {
+		struct builtin_options builtin; /* AUTHORITY_BUILTIN */
+	};
 };
 
 struct template_list {

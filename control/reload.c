@@ -7,18 +7,15 @@
 #include "control/internal.h"
 #include "control/template.h"
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static bool same_authority(const struct authority_def *a, const struct authority_def *b)
 {
-	return a->type == b->type && a->builtin.ca_key == b->builtin.ca_key &&
-	       same_text(a->builtin.common_name, b->builtin.common_name) &&
-	       same_text(a->builtin.certificate_file, b->builtin.certificate_file) &&
-	       same_text(a->builtin.key_file, b->builtin.key_file) &&
-	       same_text(a->builtin.key_password_file, b->builtin.key_password_file);
+	if (a->type != b->type)
+		return false;
+	switch (a->type) {
+	case AUTHORITY_BUILTIN:
+		return builtin_options_equal(&a->builtin, &b->builtin);
+	}
+	return false;
 }
 
 static struct fault *check(struct control *c, const struct definitions *d)

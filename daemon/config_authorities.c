@@ -4,61 +4,27 @@
 #include "base/mem.h"
 #include "control/definitions.h"
 #include "daemon/config.h"
+#include "daemon/config_authority.h"
 #include "daemon/config_parts.h"
 
-static field_read read_type;
-
-static const struct field builtin[] = {
-	{.key = "type",
-		.type = FIELD_OTHER,
-		.read = read_type,
-		.takes = "`builtin`",
-		.required = true,
-		.help = "the kind of authority"},
-	{.key = "key",
-		.type = FIELD_KEY_TYPE,
-		FIELD_AT(struct authority_def, builtin.ca_key),
-		.initial = "ecdsa-p256",
-		.help = "the type of the keys of root and issuing CA, where leafcast makes them"},
-	{.key = "common_name",
-		.type = FIELD_TEXT,
-		FIELD_AT(struct authority_def, builtin.common_name),
-		.max = 64,
-		.otherwise = "leafcast NAME",
-		.help = "the common name of the root that leafcast makes"},
-	{.key = "certificate_file",
-		.type = FIELD_PATH,
-		FIELD_AT(struct authority_def, builtin.certificate_file),
-		.max = 4095,
-		.help = "your own CA certificate (PEM, with its chain) instead of one that leafcast makes; with "
-			"key_file"},
-	{.key = "key_file",
-		.type = FIELD_PATH,
-		FIELD_AT(struct authority_def, builtin.key_file),
-		.max = 4095,
-		.help = "the private key of certificate_file (PEM, may be encrypted)"},
-	{.key = "key_password_file",
-		.type = FIELD_PATH,
-		FIELD_AT(struct authority_def, builtin.key_password_file),
-		.max = 4095,
-		.help = "a file with the password of key_file"},
+/* The kinds of authority that this program has; the first one is meant where no type is given. */
+static const struct config_authority_kind KINDS[] = {
+	{"builtin", AUTHORITY_BUILTIN, &CONFIG_BUILTIN_FIELDS, config_check_builtin},
 };
-static const struct field_set builtin_fields = {"authorities.NAME", builtin, ARRAY_LEN(builtin)};
+
+/* For the reference: the keys of each. */
+static const struct field reference[] = {
+	{.type = FIELD_OTHER, .group = &CONFIG_BUILTIN_FIELDS},
+};
 
 const struct field_set *config_authority_fields(void)
 {
-	return &builtin_fields;
+	static const struct field_set set = {"", reference, ARRAY_LEN(reference)};
+	return &set;
 }
 
-/* The kinds of authority that this program has. */
-static const struct kind {
-	const char *name;
-	enum authority_type type;
-	const struct field_set *fields;
-} kinds[] = {{"builtin", AUTHORITY_BUILTIN, &builtin_fields}};
-
-/* The type was read before the rest: it says which keys there are. */
-static void read_type(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+/* It was read before the rest and said which keys there are. */
+void config_read_authority_type(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
 {
 	(void)r;
 	(void)f;
@@ -66,39 +32,21 @@ static void read_type(struct config_reader *r, const struct field *f, yaml_node_
 	(void)target;
 }
 
-static const struct kind *find_kind(struct config_reader *r, yaml_node_t *type)
+static const struct config_authority_kind *find_kind(struct config_reader *r, yaml_node_t *type)
 {
-	const char *names[ARRAY_LEN(kinds)], *text = config_yaml_text(type);
+	const char *names[ARRAY_LEN(KINDS)], *text = config_yaml_text(type);
 	char what[128];
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		names[i] = kinds[i].name;
-		if (strcmp(text, kinds[i].name) == 0)
-			return &kinds[i];
+	for (size_t i = 0; i < ARRAY_LEN(KINDS); i++) {
+		names[i] = KINDS[i].name;
+		if (strcmp(text, KINDS[i].name) == 0)
+			return &KINDS[i];
 	}
 	struct buf hint = BUF_INIT;
-	config_suggest(text, names, ARRAY_LEN(kinds), &hint);
+	config_suggest(text, names, ARRAY_LEN(KINDS), &hint);
 	config_yaml_error(&r->yaml, type, "%s.type is %s, which this leafcast does not have%s", config_path(r),
 		config_yaml_describe(type, what, sizeof what), buf_text(&hint));
 	buf_free(&hint);
 	return NULL;
-}
-
-static void check_files(struct config_reader *r, yaml_node_t *n, const struct builtin_options *o)
-{
-	yaml_node_t *key = n;
-	if (!o->certificate_file != !o->key_file)
-		config_yaml_error(&r->yaml, n, "%s has %s without %s; give both, or none for a CA that leafcast makes",
-			config_path(r), o->key_file ? "key_file" : "certificate_file",
-			o->key_file ? "certificate_file" : "key_file");
-	if (o->key_password_file && !o->key_file) {
-		(void)config_yaml_get(&r->yaml, n, "key_password_file", &key);
-		config_yaml_error(&r->yaml, key,
-			"%s has a key_password_file without a key_file; give the key_file that it opens",
-			config_path(r));
-	}
-	if (o->certificate_file && config_yaml_get(&r->yaml, n, "common_name", &key))
-		config_yaml_error(&r->yaml, key,
-			"%s has a common_name and a certificate_file, which has its own; remove one", config_path(r));
 }
 
 static struct authority_def *add_authority(struct config_reader *r, const char *name)
@@ -118,12 +66,12 @@ static void read_authority(struct config_reader *r, const char *name, yaml_node_
 	(void)key;
 	(void)arg;
 	yaml_node_t *type = n->type == YAML_MAPPING_NODE ? config_yaml_get(&r->yaml, n, "type", NULL) : NULL;
-	const struct kind *k = type ? find_kind(r, type) : &kinds[0];
+	const struct config_authority_kind *k = type ? find_kind(r, type) : &KINDS[0];
 	if (!k)
 		return;
 	a->type = k->type;
 	if (fields_read(r, k->fields, n, a))
-		check_files(r, n, &a->builtin);
+		k->check(r, n, a);
 }
 
 void config_read_authorities(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
@@ -136,7 +84,7 @@ void config_add_default_authority(struct config_reader *r)
 {
 	struct authority_def *a = add_authority(r, "builtin");
 	a->type = AUTHORITY_BUILTIN;
-	fields_init(&builtin_fields, a);
+	fields_init(&CONFIG_BUILTIN_FIELDS, a);
 }
 
 static struct config_names authority_names(const struct config_reader *r)

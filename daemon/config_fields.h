@@ -35,7 +35,7 @@ struct field_choice {
 typedef void field_read(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target);
 
 struct field {
-	const char *key;
+	const char *key; /* NULL: for the reference alone, a group of it */
 	enum field_type type;
 	size_t offset, size; /* of the value in the target: FIELD_AT() */
 	int64_t min, max;

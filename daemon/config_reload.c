@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "daemon/config.h"
 #include "daemon/config_duration.h"
 #include "daemon/config_errors.h"
@@ -61,19 +62,14 @@ static void compare_set(const struct comparison *c, const struct field_set *set)
 	}
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static bool same_listener(const struct listen_config *a, const struct listen_config *b)
 {
 	if (a->type != b->type || a->mode != b->mode || a->owner != b->owner || a->group != b->group ||
-		!same_text(a->path, b->path) || !same_text(a->address, b->address) ||
+		!text_same(a->path, b->path) || !text_same(a->address, b->address) ||
 		a->client_ca_count != b->client_ca_count)
 		return false;
 	for (size_t i = 0; i < a->client_ca_count; i++)
-		if (!same_text(a->client_ca[i], b->client_ca[i]))
+		if (!text_same(a->client_ca[i], b->client_ca[i]))
 			return false;
 	return true;
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/job.h"
+#include "base/io/http.h"
 #include "base/io/json_memory.h"
 #include "base/io/loop.h"
 #include "base/io/rpc.h"
@@ -40,6 +41,7 @@ struct serve {
 	struct config *config;
 	struct loop *loop;
 	struct jobs *jobs;
+	struct http *http;
 	struct metrics *metrics;
 	struct store *store;
 	struct reaper *reaper;
@@ -140,6 +142,7 @@ static void on_store_closed(void *arg)
 		uv_close((uv_handle_t *)&s->signals[i], on_closed);
 	sds_server_free(s->server);
 	listeners_free(s->listeners);
+	http_free(s->http);
 	jobs_free(s->jobs);
 	reaper_free(s->reaper);
 }
@@ -221,6 +224,7 @@ static struct fault *make_control(struct serve *s)
 	TRY(open_state(s, &first_start));
 	const struct control_options o = {.loop = s->loop,
 		.jobs = s->jobs,
+		.http = s->http,
 		.clock = clock_system(),
 		.store = s->store,
 		.metrics = s->metrics,
@@ -251,6 +255,7 @@ static struct fault *build(struct serve *s)
 {
 	TRY(loop_new(clock_system(), &s->loop));
 	s->jobs = jobs_new(s->loop);
+	s->http = http_new(s->loop);
 	s->metrics = metrics_new();
 	s->reaper = reaper_new(s->loop);
 	TRY(make_control(s));

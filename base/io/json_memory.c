@@ -1,29 +1,6 @@
 #include "base/io/json_memory.h"
 #include <jansson.h>
-#include <openssl/crypto.h>
-#include <stddef.h>
-#include "base/mem.h"
-
-union header {
-	size_t size;
-	max_align_t align;
-};
-
-static void *wiping_malloc(size_t size)
-{
-	union header *h = mem_calloc(1, sizeof *h + size);
-	h->size = size;
-	return h + 1;
-}
-
-static void wiping_free(void *p)
-{
-	if (!p)
-		return;
-	union header *h = (union header *)p - 1;
-	OPENSSL_cleanse(h, sizeof *h + h->size);
-	free(h);
-}
+#include "base/wiping.h"
 
 void json_memory_wipe(void)
 {
