@@ -27,6 +27,7 @@ struct authority {
 	struct ca *ca;
 	bool started, answered, ready;
 	char *error;
+	struct trust trust;
 	struct kept *kept;
 	size_t running;
 	struct waiting *waiting;
@@ -87,11 +88,7 @@ static void env_save(void *arg, const char *key, const struct secret *bytes,
 
 static void env_on_trust(void *arg)
 {
-	struct authority *a = arg;
-	log_event(LOG_INFO, "authority.trust_changed", LS("authority", a->name));
-	bundles_refresh(a->control);
-	if (a->control->o.on_trust)
-		a->control->o.on_trust(a->control->o.arg);
+	trust_shown(arg);
 }
 
 static struct fault *make_driver(struct authority *a, const struct authority_def *def)
@@ -106,6 +103,8 @@ static struct fault *make_driver(struct authority *a, const struct authority_def
 		.load = env_load,
 		.save = env_save,
 		.on_trust = env_on_trust};
+	if (c->o.make_ca)
+		return c->o.make_ca(c->o.arg, def, &env, &a->ca);
 	switch (def->type) {
 	case AUTHORITY_BUILTIN:
 		return builtin_new(&def->builtin, &env, &a->ca);
@@ -122,6 +121,7 @@ static void authority_release_memory(struct authority *a)
 		free(k);
 	}
 	timer_free(a->retry);
+	trust_done(&a->trust);
 	free(a->name);
 	free(a->error);
 	free(a);
@@ -141,6 +141,7 @@ struct fault *authority_new(struct control *c, const struct authority_def *def, 
 		return fault_wrap(f, "authority %s", def->name);
 	}
 	a->retry = timer_new(c->o.loop, start_driver, a);
+	trust_load(a);
 	LL_APPEND(c->authorities, a);
 	*ret = a;
 	return NULL;
@@ -184,7 +185,7 @@ static void on_ready(void *arg, struct fault *f)
 	} else {
 		a->ready = true;
 		backoff_reset(&a->backoff);
-		env_on_trust(a);
+		trust_shown(a);
 		admit(a);
 	}
 	start_check_ready(a->control);
@@ -240,7 +241,17 @@ const char *authority_error(const struct authority *a)
 
 struct anchors *authority_anchors(struct authority *a)
 {
-	return a->ready ? ca_anchors(a->ca) : NULL;
+	return trust_record_anchors(a->trust.record);
+}
+
+struct trust *authority_trust(struct authority *a)
+{
+	return &a->trust;
+}
+
+struct control *authority_control(const struct authority *a)
+{
+	return a->control;
 }
 
 struct ca *authority_ca(struct authority *a)

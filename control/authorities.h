@@ -11,6 +11,7 @@ struct authority;
 struct authority_def;
 struct control;
 struct fault;
+struct trust;
 
 /** Issuances under way at once per authority; the rest waits in order. */
 enum { AUTHORITY_CONCURRENCY = 16 };
@@ -25,7 +26,12 @@ const char *authority_type(const struct authority *a);
 bool authority_is_ready(const struct authority *a);
 /** Why it is not ready, or NULL. Borrowed. */
 const char *authority_error(const struct authority *a);
-struct anchors *authority_anchors(struct authority *a); /* borrowed; NULL until ready */
+/** What it shows, and what it showed until a leaf life ago; from the store until it answers. Borrowed; NULL: never
+ * heard.
+ */
+struct anchors *authority_anchors(struct authority *a);
+struct trust *authority_trust(struct authority *a);
+struct control *authority_control(const struct authority *a);
 struct ca *authority_ca(struct authority *a);
 size_t authority_running(const struct authority *a);
 

@@ -51,6 +51,7 @@ static void on_watch(void *arg)
 		if (e->memory_only && !e->committing && !store_pending(c->o.store))
 			publish_rewrite(e);
 	bundles_retry(c);
+	trust_watch(c, now);
 	quarantine_sweep(c, now);
 	start_check_ready(c);
 	timer_start(c->watch, WATCH_MS);
@@ -246,7 +247,7 @@ const char *control_unready(struct control *c)
 	free(c->unready);
 	c->unready = NULL;
 	for (struct authority *a = c->authorities; a; a = authority_next(a))
-		if (!authority_is_ready(a)) {
+		if (!authority_is_ready(a) && !authority_anchors(a)) { /* one that we know may be down */
 			const char *error = authority_error(a);
 			c->unready = mem_printf("authority %s is not ready%s%s", authority_name(a), error ? ": " : "",
 				error ? error : "");

@@ -9,6 +9,9 @@
 #include "cache/version.h"
 #include "control/identity.h"
 struct anchors;
+struct authority_def;
+struct ca;
+struct ca_env;
 struct clock;
 struct control;
 struct credential;
@@ -35,6 +38,8 @@ struct control_options {
 	void (*on_internal)(void *arg, const char *name, struct credential *c);
 	/** The anchors of some authority changed. */
 	void (*on_trust)(void *arg);
+	/** How a driver is made; NULL: by the kind of the authority. For tests. */
+	struct fault *(*make_ca)(void *arg, const struct authority_def *def, const struct ca_env *env, struct ca **ret);
 	void *arg;
 };
 
@@ -42,8 +47,8 @@ struct control_options {
 MUST_USE struct fault *control_new(const struct control_options *o, struct definitions *d, struct control **ret);
 struct policy *control_policy(struct control *c); /* the snapshot now; borrowed */
 struct inbox *control_inbox(struct control *c);
-/** Publish what is stored, start the authorities, plan. ready(arg, fault) once every authority answered and every exact
- * name has a version, or with the fault of the first authority that cannot start. */
+/** Publish what is stored, start the authorities, plan. ready(arg, NULL) once every exact name has a version and the
+ * anchors of every authority are known: from the store, where they are, so that one may be down. */
 void control_start(struct control *c, const struct outlet *o, void (*ready)(void *arg, struct fault *f), void *arg);
 /** Whole or not at all; takes d. CONFLICT, INVALID: refused, the old ones stay. */
 MUST_USE struct fault *control_reload(struct control *c, struct definitions *d);

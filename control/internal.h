@@ -15,6 +15,7 @@
 #include "control/node.h"
 #include "control/outlet.h"
 #include "control/policy.h"
+#include "control/trust_record.h"
 
 struct timer;
 
@@ -104,6 +105,12 @@ struct quarantined {
 	int64_t until_ms; /* the version's notAfter */
 };
 
+/* What is known of an authority's anchors: in its struct authority. */
+struct trust {
+	struct trust_record *record;
+	int64_t saved_at_ms;
+};
+
 struct control {
 	struct control_options o;
 	struct definitions *definitions;
@@ -128,6 +135,7 @@ struct control {
 	void *ready_arg;
 	struct timer *watch; /* clock jumps, ends of quarantines */
 	int64_t clock_offset_ms;
+	int64_t trust_reviewed_ms; /* wall */
 	char *unready;
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -180,6 +188,13 @@ bool rotation_is_outdated(const struct entry *e);
 /* bundles.c */
 void bundles_refresh(struct control *c); /* every bundle whose anchors changed is published */
 void bundles_retry(struct control *c);	 /* the same, when one of them failed */
+
+/* trust.c */
+void trust_load(struct authority *a); /* from the store, before the driver starts */
+void trust_done(struct trust *t);
+void trust_save(struct authority *a);
+void trust_shown(struct authority *a); /* the driver's anchors are there, or are others */
+void trust_watch(struct control *c, int64_t now_ms);
 
 /* reports.c */
 void reports_read(struct control *c);

@@ -29,6 +29,7 @@
 #include "control/outlet.h"
 #include "control/policy.h"
 #include "daemon/config.h"
+#include "fake_ca.h"
 
 enum { TOLD_MAX = 256, RIG_WORKERS = 2 };
 enum told_what { TOLD_PUBLISH, TOLD_ABSENT, TOLD_POLICY, TOLD_QUARANTINE };
@@ -41,8 +42,19 @@ struct told {
 	bool on;
 };
 
+/* An authority of the config that is a fake: named before rig_start(), its root outlives restarts. */
+struct rig_fake {
+	const char *name;
+	struct pki_ca root; /* made when it is not given */
+	enum fault_code start_fault;
+	bool start_hangs;
+	struct fake_ca *ca; /* of the control that runs */
+};
+enum { RIG_FAKES = 4 };
+
 struct rig {
 	char folder[64];
+	struct rig_fake fakes[RIG_FAKES];
 	struct clock clock;
 	int64_t shift_ms; /* of the wall clock */
 	struct loop *loop;
@@ -151,12 +163,30 @@ static void rig_on_closed(void *arg)
 	((struct rig *)arg)->closed = true;
 }
 
-static void rig_on_done(void *arg, struct fault *f)
+static inline void rig_on_done(void *arg, struct fault *f)
 {
 	struct rig *r = arg;
 	assert_false(r->done);
 	r->done = true;
 	r->fault = f;
+}
+
+static struct fault *rig_make_ca(void *arg, const struct authority_def *def, const struct ca_env *env, struct ca **ret)
+{
+	struct rig *r = arg;
+	for (size_t i = 0; i < RIG_FAKES && r->fakes[i].name; i++) {
+		struct rig_fake *f = &r->fakes[i];
+		if (strcmp(f->name, def->name) != 0)
+			continue;
+		if (!f->root.cert)
+			f->root = pki_ca_new(f->name);
+		f->ca = fake_ca_new(env, &f->root);
+		f->ca->start_fault = f->start_fault;
+		f->ca->start_hangs = f->start_hangs;
+		*ret = &f->ca->ca;
+		return NULL;
+	}
+	return builtin_new(&def->builtin, env, ret);
 }
 
 /* Turn the loop until a condition holds; 20 s at the most. */
@@ -200,6 +230,7 @@ static inline void rig_start(struct rig *r, const char *yaml)
 		.clock = &r->clock,
 		.store = r->store,
 		.first_start = r->first_start,
+		.make_ca = rig_make_ca,
 		.arg = r};
 	must(control_new(&o, rig_definitions(yaml), &r->control));
 	r->outlet = (struct outlet){r, rig_publish, rig_absent, rig_policy, rig_quarantine, rig_taken, RIG_WORKERS};
@@ -218,12 +249,19 @@ static inline void rig_stop(struct rig *r)
 	loop_free(r->loop);
 }
 
-static inline struct rig *rig_new(const char *yaml)
+/* A folder; rig_start() comes next. */
+static inline struct rig *rig_prepare(void)
 {
 	struct rig *r = mem_new(struct rig);
 	log_set_level(LOG_ERROR);
 	(void)snprintf(r->folder, sizeof r->folder, "/tmp/leafcast-control-XXXXXX");
 	assert_non_null(mkdtemp(r->folder));
+	return r;
+}
+
+static inline struct rig *rig_new(const char *yaml)
+{
+	struct rig *r = rig_prepare();
 	rig_start(r, yaml);
 	return r;
 }
@@ -238,6 +276,8 @@ static inline void rig_free(struct rig *r)
 		(void)unlink(path);
 	}
 	assert_int_equal(rmdir(r->folder), 0);
+	for (size_t i = 0; i < RIG_FAKES; i++)
+		pki_ca_free(&r->fakes[i].root);
 	free(r);
 }
 
