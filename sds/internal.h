@@ -324,6 +324,7 @@ struct sds_server {
 	struct sds_options o;
 	char *instance;
 	struct worker *workers;
+	grpc_resource_quota *memory;
 	struct outlet outlet;
 	struct acceptor *acceptor;
 	struct tls_listener *tls; /* LL */

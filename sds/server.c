@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/io/accept.h"
 #include "base/io/loop.h"
+#include "base/io/machine.h"
 #include "base/io/tcp_socket.h"
 #include "base/io/wakeup.h"
 #include "base/log.h"
@@ -181,6 +182,7 @@ struct fault *sds_server_new(const struct sds_options *o, struct sds_server **re
 	/* The first name of the health services is "", the whole server: reflection lists the others. */
 	s->reflection = reflection_new(set, set_len, health_services + 1, HEALTH_SERVICE_COUNT - 1);
 	s->meters = sds_meters_new(s, o->metrics);
+	s->memory = rpc_memory_new(o->limits.memory_bytes ? o->limits.memory_bytes : machine_memory_bytes() / 2);
 	s->workers = mem_array(struct worker, o->workers);
 	for (unsigned w = 0; w < o->workers; w++)
 		worker_init(&s->workers[w], s, w);
@@ -359,6 +361,7 @@ void sds_server_free(struct sds_server *s)
 	tls_ports_free(s->ports);
 	reflection_free(s->reflection);
 	grpc_server_credentials_release(s->plain);
+	grpc_resource_quota_unref(s->memory);
 	mailbox_free(s->notices);
 	wakeup_free(s->wakeup);
 	free(s->workers);

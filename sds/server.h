@@ -23,6 +23,7 @@ struct sds_limits {
 	int streams_per_connection; /* SETTINGS_MAX_CONCURRENT_STREAMS; >= 1,024 */
 	size_t names_per_stream;
 	size_t message_bytes;  /* 4 MiB */
+	size_t memory_bytes;   /* what gRPC may hold for peers; 0: half of the machine's, or the container's */
 	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued: 10 s */
 };
 struct sds_options {

@@ -122,6 +122,23 @@ static grpc_arg int_arg(const char *key, int value)
 	return a;
 }
 
+grpc_resource_quota *rpc_memory_new(size_t bytes)
+{
+	grpc_resource_quota *q = grpc_resource_quota_create("leafcast");
+	grpc_resource_quota_resize(q, bytes);
+	return q;
+}
+
+static grpc_arg memory_arg(grpc_resource_quota *q)
+{
+	grpc_arg a;
+	a.type = GRPC_ARG_POINTER;
+	a.key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA;
+	a.value.pointer.p = q;
+	a.value.pointer.vtable = grpc_resource_quota_arg_vtable();
+	return a;
+}
+
 /* Silent connections end by keepalive (it needs permit_without_calls: core ignores its handshake timeout on connections
  * from a descriptor). Envoy pings every 10 s where told to, so pings are never held against a client. BDP probes cost a
  * third of the CPU per push and serve only large transfers. No compression (a call that uses it is UNIMPLEMENTED), so
@@ -146,6 +163,7 @@ grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue
 		int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0),
 		int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
 		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		memory_arg(o->memory),
 	};
 	const grpc_channel_args args = {ARRAY_LEN(list), list};
 	grpc_server *s = grpc_server_create(&args, NULL);

@@ -36,9 +36,15 @@ void rpc_start(grpc_call *call, const grpc_op *ops, size_t count, struct rpc_op 
 void rpc_request_call(grpc_server *s, struct rpc_queue *q, grpc_call **call, grpc_call_details *details,
 	grpc_metadata_array *metadata, struct rpc_op *op);
 
+/** A bound on what servers hold for their peers together. At the bound gRPC closes idle connections, then resets
+ * streams, whoever's they are: a backstop against floods, not a fair share. The caller owns it:
+ * grpc_resource_quota_unref(). */
+grpc_resource_quota *rpc_memory_new(size_t bytes);
+
 struct rpc_server_options {
 	int streams_per_connection;
 	int message_bytes;
+	grpc_resource_quota *memory; /* borrowed for the call */
 };
 /** A server bound to the queue, with keepalive, limits and ping tolerance set, not started. The caller owns it. */
 grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue *q);

@@ -290,6 +290,7 @@ struct rig *rig_make(unsigned workers, const char *const *may)
 		.limits = {.streams_per_connection = 1024,
 			.names_per_stream = 100,
 			.message_bytes = 4 << 20,
+			.memory_bytes = RIG_MEMORY_BYTES,
 			.fetch_wait_ms = 300},
 		.instance = "rig",
 		.loop = r->loop,

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "h2_flood.h"
 #include "sds_rig.h"
 
 enum { INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8, UNIMPLEMENTED = 12 };
@@ -173,6 +174,21 @@ static void test_streams_per_connection(void **state)
 		rpc_stream_free(s[i]);
 }
 
+/* Messages that never end hold what was sent of them: together, no more than gRPC is given. */
+static void test_memory_of_unfinished_messages(void **state)
+{
+	enum { STREAMS = 100, BYTES = 4000000, ENOUGH = 10 };
+	struct fixture *f = *state;
+	struct h2_flood_result flood =
+		h2_flood(f->r->path, RIG_STREAM_SECRETS, STREAMS, BYTES, ENOUGH, RIG_DEADLINE_MS);
+	assert_true(flood.refused >= ENOUGH);
+	assert_true(flood.sent_bytes < 3 * (size_t)RIG_MEMORY_BYTES);
+	/* The flood is over. Its victims come again, on a connection of their own. */
+	rpc_client_close(f->c);
+	f->c = rig_dial(f->r);
+	assert_others_are_served(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +198,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names_that_cannot_be, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wrong_type, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_streams_per_connection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_memory_of_unfinished_messages, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
