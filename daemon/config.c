@@ -12,7 +12,6 @@
 #include "daemon/config_errors.h"
 #include "daemon/config_parts.h"
 
-#define MESSAGE_BYTES ((size_t)4 * 1024 * 1024)
 enum { PATH_BYTES_MAX = 4095 };
 
 static const struct field_choice levels[] = {
@@ -80,33 +79,6 @@ static const struct field admin_fields[] = {
 };
 static const struct field_set admin_set = {"admin", admin_fields, ARRAY_LEN(admin_fields)};
 
-static const struct field limit_fields[] = {
-	{.key = "streams_per_connection",
-		.type = FIELD_NUMBER,
-		FIELD_AT(struct config, limits.streams_per_connection),
-		.min = 1024,
-		.max = 1000000,
-		.initial = "10000",
-		.restart = true,
-		.help = "streams of one connection"},
-	{.key = "names_per_stream",
-		.type = FIELD_NUMBER,
-		FIELD_AT(struct config, limits.names_per_stream),
-		.min = 1,
-		.max = 100000,
-		.initial = "10000",
-		.restart = true,
-		.help = "names that one stream may subscribe to"},
-	{.key = "fetch_wait",
-		.type = FIELD_DURATION,
-		FIELD_AT(struct config, limits.fetch_wait_ms),
-		.max = 60000,
-		.initial = "10s",
-		.restart = true,
-		.help = "how long FetchSecrets waits for what is being issued"},
-};
-static const struct field_set limit_set = {"limits", limit_fields, ARRAY_LEN(limit_fields)};
-
 /* In this order they are read: what others refer to comes first. */
 static const struct field root_fields[] = {
 	{.key = "workers",
@@ -121,7 +93,7 @@ static const struct field root_fields[] = {
 	{.key = "drain", .type = FIELD_GROUP, .group = &drain_set, .help = "an orderly end"},
 	{.key = "state", .type = FIELD_GROUP, .group = &state_set, .help = "what outlives a restart"},
 	{.key = "admin", .type = FIELD_GROUP, .group = &admin_set, .help = "the operator's commands"},
-	{.key = "limits", .type = FIELD_GROUP, .group = &limit_set, .help = "what one client may use"},
+	{.key = "limits", .type = FIELD_GROUP, .items = config_limit_fields, .help = "what clients may use"},
 	{.key = "authorities",
 		.type = FIELD_OTHER,
 		.read = config_read_authorities,
@@ -254,7 +226,6 @@ static void read_text(const char *path, const char *text, size_t len, struct con
 	struct config_reader r = {.config = c};
 	c->source_path = mem_strdup(path);
 	c->definitions = mem_new(struct definitions);
-	c->limits.message_bytes = MESSAGE_BYTES;
 	skip_byte_order_mark(&text, &len);
 	if (config_yaml_load(&r.yaml, text, len, e))
 		read_root(&r);

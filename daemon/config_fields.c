@@ -80,8 +80,8 @@ void field_takes(const struct field *f, struct buf *ret)
 		break;
 	case FIELD_GROUP:
 		buf_add_text(ret, "a mapping with ");
-		for (size_t i = 0; i < f->group->count; i++)
-			buf_printf(ret, "%s%s", i ? ", " : "", f->group->fields[i].key);
+		for (size_t i = 0; i < field_group(f)->count; i++)
+			buf_printf(ret, "%s%s", i ? ", " : "", field_group(f)->fields[i].key);
 		break;
 	case FIELD_OTHER:
 		buf_add_text(ret, f->takes);
@@ -203,7 +203,7 @@ void fields_init(const struct field_set *set, void *target)
 	for (size_t i = 0; i < set->count; i++) {
 		const struct field *f = &set->fields[i];
 		if (f->type == FIELD_GROUP)
-			fields_init(f->group, target);
+			fields_init(field_group(f), target);
 		else if (f->initial && f->type != FIELD_OTHER)
 			invariant(put(f, f->initial, target));
 	}
@@ -242,7 +242,7 @@ static void read_field(struct config_reader *r, const struct field *f, yaml_node
 	if (f->type == FIELD_OTHER)
 		f->read(r, f, n, target);
 	else if (f->type == FIELD_GROUP)
-		(void)fields_read(r, f->group, n, target);
+		(void)fields_read(r, field_group(f), n, target);
 	else if (n->type != YAML_SCALAR_NODE || config_yaml_is_nothing(n) || !put(f, config_yaml_text(n), target))
 		refuse(r, f, n);
 	config_leave(r, mark);
@@ -253,7 +253,7 @@ static void set_default(struct config_reader *r, const struct field *f, const ya
 	if (f->required)
 		config_yaml_error(&r->yaml, map, "\"%s\" is missing in %s; it is %s", f->key, config_path(r), f->help);
 	else if (f->type == FIELD_GROUP)
-		fields_init(f->group, target);
+		fields_init(field_group(f), target);
 	else if (f->initial && f->type != FIELD_OTHER)
 		invariant(put(f, f->initial, target));
 }

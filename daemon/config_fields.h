@@ -41,7 +41,7 @@ struct field {
 	int64_t min, max;
 	const struct field_choice *choices;	/* ends with a NULL text */
 	const struct field_set *group;		/* FIELD_GROUP; FIELD_OTHER: of what it holds, for the reference */
-	const struct field_set *(*items)(void); /* the same, where another file has them */
+	const struct field_set *(*items)(void); /* the same, where another file has them: field_group() */
 	field_read *read;
 	const char *takes;
 	int tag; /* for read() */
@@ -58,6 +58,12 @@ struct field_set {
 	const struct field *fields;
 	size_t count;
 };
+
+/** The fields of a FIELD_GROUP, or of one of what a FIELD_OTHER holds; NULL: none. */
+static inline const struct field_set *field_group(const struct field *f)
+{
+	return f->items ? f->items() : f->group;
+}
 
 struct config_reader {
 	struct config_yaml yaml;

@@ -25,6 +25,7 @@ char *config_read_authority(struct config_reader *r, yaml_node_t *n);
 
 /** The top-level keys, with what holds for their sections. */
 const struct field_set *config_root_fields(void);
+const struct field_set *config_limit_fields(void);
 /** The keys of one of each, for the reference. */
 const struct field_set *config_listener_fields(void);
 const struct field_set *config_authority_fields(void);

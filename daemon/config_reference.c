@@ -41,7 +41,7 @@ static void add_set(const struct field_set *set, struct buf *ret)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		const struct field *f = &set->fields[i];
-		const struct field_set *inner = f->items ? f->items() : f->group;
+		const struct field_set *inner = field_group(f);
 		if (f->key && (!inner || f->type == FIELD_OTHER))
 			add_row(set->path, f, ret);
 		if (inner)

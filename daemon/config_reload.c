@@ -56,7 +56,7 @@ static void compare_set(const struct comparison *c, const struct field_set *set)
 	for (size_t i = 0; i < set->count; i++) {
 		const struct field *f = &set->fields[i];
 		if (f->type == FIELD_GROUP)
-			compare_set(c, f->group);
+			compare_set(c, field_group(f));
 		else if (f->restart && f->type != FIELD_OTHER)
 			compare_field(c, set->path, f);
 	}

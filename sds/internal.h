@@ -324,7 +324,8 @@ struct sds_server {
 	struct sds_options o;
 	char *instance;
 	struct worker *workers;
-	grpc_resource_quota *memory;
+	size_t memory_bytes;
+	grpc_resource_quota *memory; /* so many bytes */
 	struct outlet outlet;
 	struct acceptor *acceptor;
 	struct tls_listener *tls; /* LL */

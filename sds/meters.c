@@ -57,6 +57,10 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_connections", .help = "Open connections on unix sockets."},
 		collect_connections, s);
+	gauge_set(metrics_add_gauge(m, "leafcast_grpc_memory_limit_bytes",
+			  "What gRPC may hold for all clients together before it closes idle connections and resets "
+			  "streams."),
+		(double)s->memory_bytes);
 	k->subscriptions = metrics_add_gauge(
 		m, "leafcast_subscriptions", "Names that open streams want, each counted per stream.");
 	k->pushes = metrics_add_counter(m, "leafcast_pushes", "Secrets sent on streams.");

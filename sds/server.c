@@ -181,8 +181,9 @@ struct fault *sds_server_new(const struct sds_options *o, struct sds_server **re
 	const unsigned char *set = descriptors_set(&set_len);
 	/* The first name of the health services is "", the whole server: reflection lists the others. */
 	s->reflection = reflection_new(set, set_len, health_services + 1, HEALTH_SERVICE_COUNT - 1);
+	s->memory_bytes = o->limits.memory_bytes ? o->limits.memory_bytes : (size_t)(machine_memory_bytes() / 2);
+	s->memory = rpc_memory_new(s->memory_bytes);
 	s->meters = sds_meters_new(s, o->metrics);
-	s->memory = rpc_memory_new(o->limits.memory_bytes ? o->limits.memory_bytes : machine_memory_bytes() / 2);
 	s->workers = mem_array(struct worker, o->workers);
 	for (unsigned w = 0; w < o->workers; w++)
 		worker_init(&s->workers[w], s, w);

@@ -22,8 +22,8 @@ struct sds_server;
 struct sds_limits {
 	int streams_per_connection; /* SETTINGS_MAX_CONCURRENT_STREAMS; >= 1,024 */
 	size_t names_per_stream;
-	size_t message_bytes;  /* 4 MiB */
-	size_t memory_bytes;   /* what gRPC may hold for peers; 0: half of the machine's, or the container's */
+	size_t message_bytes;  /* of one request */
+	size_t memory_bytes;   /* what gRPC may hold for all peers; 0: half of the machine's, or of the cgroup's */
 	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued: 10 s */
 };
 struct sds_options {

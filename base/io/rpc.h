@@ -44,7 +44,7 @@ grpc_resource_quota *rpc_memory_new(size_t bytes);
 struct rpc_server_options {
 	int streams_per_connection;
 	int message_bytes;
-	grpc_resource_quota *memory; /* borrowed for the call */
+	grpc_resource_quota *memory; /* a reference is taken */
 };
 /** A server bound to the queue, with keepalive, limits and ping tolerance set, not started. The caller owns it. */
 grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue *q);

@@ -41,7 +41,8 @@ static const char everything[] =
 	"drain: {grace: 1m30s}\n"
 	"state: {path: /var/lib/x, seal: {file: /etc/seal.key}}\n"
 	"admin: {path: /run/leafcast/a.sock}\n"
-	"limits: {streams_per_connection: 1024, names_per_stream: 7, fetch_wait: 0s}\n"
+	"limits: {streams_per_connection: 1024, names_per_stream: 7, fetch_wait: 0s, message_bytes: 65536, "
+	"memory_bytes: 16777216}\n"
 	"authorities:\n"
 	"  lab: {type: builtin, key: rsa-3072, common_name: Lab Root}\n"
 	"  own: {type: builtin, certificate_file: /c.pem, key_file: /k.pem, key_password_file: /p}\n"
@@ -80,7 +81,8 @@ static void test_settings(void **state)
 	assert_int_equal(c->limits.streams_per_connection, 1024);
 	assert_int_equal(c->limits.names_per_stream, 7);
 	assert_int_equal(c->limits.fetch_wait_ms, 0);
-	assert_int_equal(c->limits.message_bytes, 4 << 20);
+	assert_int_equal(c->limits.message_bytes, 65536);
+	assert_int_equal(c->limits.memory_bytes, 16777216);
 }
 
 static void test_listeners(void **state)
@@ -173,6 +175,8 @@ static void test_defaults(void **state)
 	assert_int_equal(c->limits.streams_per_connection, 10000);
 	assert_int_equal(c->limits.names_per_stream, 10000);
 	assert_int_equal(c->limits.fetch_wait_ms, 10000);
+	assert_int_equal(c->limits.message_bytes, 4 << 20);
+	assert_int_equal(c->limits.memory_bytes, 0);
 	assert_int_equal(c->listen[0].mode, 0660);
 	assert_int_equal(c->listen[0].owner, (uid_t)-1);
 	assert_int_equal(c->listen[0].group, (gid_t)-1);
