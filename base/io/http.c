@@ -132,9 +132,9 @@ static struct fault *fault_of(const struct http_call *c, CURLcode rc)
 	AUTO(mem_freep) char *text = text_escaped(why);
 	if (rc == CURLE_OPERATION_TIMEDOUT)
 		return fault_set_retryable(fault_new(FAULT_TIMEOUT, "%s", text), -1);
-	if (rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_URL_MALFORMAT)
-		return fault_new(FAULT_INVALID, "%s", text);
-	if (rc == CURLE_WEIRD_SERVER_REPLY || rc == CURLE_HTTP2 || rc == CURLE_BAD_CONTENT_ENCODING)
+	/* the URL was checked: what is unsupported is what came back (HTTP/0.9) */
+	if (rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_WEIRD_SERVER_REPLY || rc == CURLE_HTTP2 ||
+		rc == CURLE_BAD_CONTENT_ENCODING)
 		return fault_new(FAULT_CORRUPT, "%s", text);
 	return fault_set_retryable(fault_new(FAULT_UNAVAILABLE, "%s%s", is_tls_failure(rc) ? "TLS: " : "", text), -1);
 }

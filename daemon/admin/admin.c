@@ -46,7 +46,7 @@ static struct fault *add(struct admin *a, int fd, const struct http_route *route
 		(void)close(fd);
 		return fault_new(FAULT_EXHAUSTED, "more than %d telemetry listeners", ADMIN_LISTENERS_MAX - 1);
 	}
-	TRY(http_new(a->o.loop, fd, routes, owner_only, a, &a->listeners[a->listener_count]));
+	TRY(http_site_new(a->o.loop, fd, routes, owner_only, a, &a->listeners[a->listener_count]));
 	a->listener_count++;
 	return NULL;
 }
@@ -75,7 +75,7 @@ void admin_free(struct admin *a)
 	if (!a)
 		return;
 	for (unsigned i = 0; i < a->listener_count; i++)
-		http_free(a->listeners[i]);
+		http_site_free(a->listeners[i]);
 	free(a);
 }
 

@@ -16,7 +16,7 @@ enum { CONNECTIONS_MAX = 64, IDLE_TIMEOUT_S = 60 };
 /* What telemetry serves takes no body, and anybody may connect. */
 #define STRANGERS_BODY_MAX ((size_t)1024)
 
-struct http {
+struct http_site {
 	struct loop *loop;
 	struct MHD_Daemon *daemon;
 	uv_poll_t poll; /* on MHD's epoll descriptor */
@@ -30,7 +30,7 @@ struct http {
 };
 
 struct http_exchange {
-	struct http *http;
+	struct http_site *http;
 	struct MHD_Connection *connection;
 	struct buf body;
 	bool too_large, dispatched, suspended, replied;
@@ -44,7 +44,7 @@ struct http_exchange {
  * back only in a later run, for which no event comes: so after a turn in which a connection closed there is one more.
  */
 static void on_timer(void *arg);
-static void turn(struct http *h)
+static void turn(struct http_site *h)
 {
 	if (h->in_turn) {
 		h->turn_again = true;
@@ -78,7 +78,7 @@ static void on_poll(uv_poll_t *p, int status, int events)
 static void on_connection(
 	void *arg, struct MHD_Connection *c, void **socket_context, enum MHD_ConnectionNotificationCode what)
 {
-	struct http *h = arg;
+	struct http_site *h = arg;
 	(void)c;
 	(void)socket_context;
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED)
@@ -129,7 +129,7 @@ static bool know_peer(struct http_exchange *x)
 
 static void dispatch(struct http_exchange *x, const char *url, const char *method)
 {
-	struct http *h = x->http;
+	struct http_site *h = x->http;
 	const char *wanted = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
 	bool path_known = false;
 	h->pending++;
@@ -192,10 +192,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	return MHD_YES;
 }
 
-struct fault *http_new(
-	struct loop *l, int listen_fd, const struct http_route *routes, bool owner_only, void *arg, struct http **ret)
+struct fault *http_site_new(struct loop *l, int listen_fd, const struct http_route *routes, bool owner_only, void *arg,
+	struct http_site **ret)
 {
-	struct http *h = mem_new(struct http);
+	struct http_site *h = mem_new(struct http_site);
 	h->loop = l;
 	h->routes = routes;
 	h->owner_only = owner_only;
@@ -220,7 +220,7 @@ struct fault *http_new(
 	return NULL;
 }
 
-void http_quiesce(struct http *h)
+void http_quiesce(struct http_site *h)
 {
 	h->quiesced = true;
 }
@@ -230,7 +230,7 @@ static void on_poll_closed(uv_handle_t *p)
 	free(p->data);
 }
 
-void http_free(struct http *h)
+void http_site_free(struct http_site *h)
 {
 	if (!h)
 		return;
@@ -242,7 +242,7 @@ void http_free(struct http *h)
 	uv_close((uv_handle_t *)&h->poll, on_poll_closed);
 }
 
-size_t http_pending(const struct http *h)
+size_t http_pending(const struct http_site *h)
 {
 	return h->pending;
 }

@@ -9,7 +9,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 struct fault;
-struct http;
+struct http_site;
 struct http_exchange;
 struct loop;
 
@@ -23,15 +23,15 @@ struct http_route {
 };
 
 /** Serve these routes on a listening socket (unix or TCP; taken). routes end with a NULL method and are borrowed.
- *  owner_only: a unix peer that is neither root nor our own uid gets 403. The caller owns *ret: http_free(). */
-MUST_USE struct fault *http_new(
-	struct loop *l, int listen_fd, const struct http_route *routes, bool owner_only, void *arg, struct http **ret);
+ *  owner_only: a unix peer that is neither root nor our own uid gets 403. The caller owns *ret: http_site_free(). */
+MUST_USE struct fault *http_site_new(struct loop *l, int listen_fd, const struct http_route *routes, bool owner_only,
+	void *arg, struct http_site **ret);
 /** No new connections; requests that come on open ones get 503. */
-void http_quiesce(struct http *h);
+void http_quiesce(struct http_site *h);
 /** Only when every exchange has been replied to. NULL is fine. */
-void http_free(struct http *h);
+void http_site_free(struct http_site *h);
 /** Exchanges whose handler has not replied yet. */
-size_t http_pending(const struct http *h);
+size_t http_pending(const struct http_site *h);
 
 const struct buf *http_body(const struct http_exchange *x);
 /** NULL when the request has no such header. */

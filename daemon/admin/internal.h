@@ -10,7 +10,7 @@
 enum { ADMIN_LISTENERS_MAX = 16 };
 struct admin {
 	struct admin_options o;
-	struct http *listeners[ADMIN_LISTENERS_MAX];
+	struct http_site *listeners[ADMIN_LISTENERS_MAX];
 	unsigned listener_count;
 	bool quiesced;
 	int64_t started_at_ms; /* wall */
