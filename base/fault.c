@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/text.h"
 
 struct fault {
 	enum fault_code code;
@@ -18,6 +19,7 @@ struct fault {
 static struct fault *make(const char *file, int line, enum fault_code code, char *text)
 {
 	struct fault *f = mem_new(struct fault);
+	text_mend_utf8(text); /* it goes into JSON */
 	f->code = code;
 	f->retry_after_ms = -1;
 	f->text = text;
@@ -45,6 +47,7 @@ struct fault *fault_wrap_at(const char *file, int line, struct fault *cause, con
 	char *text = mem_printf("%s: %s", context, cause->text);
 	free(context);
 	free(cause->text);
+	text_mend_utf8(text);
 	cause->text = text;
 	return cause;
 }

@@ -50,6 +50,18 @@ bool text_is_utf8(const void *bytes, size_t len)
 	return true;
 }
 
+void text_mend_utf8(char *text)
+{
+	uint32_t cp;
+	for (size_t left = strlen(text), n; left; left -= n, text += n) {
+		n = sequence((const unsigned char *)text, left, &cp);
+		if (n)
+			continue;
+		*text = '?';
+		n = 1;
+	}
+}
+
 bool text_is_name(const void *bytes, size_t len)
 {
 	return len >= 1 && len <= TEXT_NAME_MAX && !memchr(bytes, 0, len) && text_is_utf8(bytes, len);

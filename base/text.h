@@ -11,6 +11,8 @@ struct buf;
 
 /** Valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF). */
 bool text_is_utf8(const void *bytes, size_t len);
+/** Each byte that is not UTF-8 becomes "?". For texts that "%.200s" may have cut within a character. */
+void text_mend_utf8(char *text);
 /** A secret's name: 1 to TEXT_NAME_MAX bytes of UTF-8 without NUL. */
 bool text_is_name(const void *bytes, size_t len);
 /** Append the text with control characters, bidi overrides, backslash and bytes that are not UTF-8 escaped (\n, \x1b,

@@ -41,6 +41,16 @@ static void wrapping_keeps_what_matters(void **state)
 	assert_null(f);
 }
 
+static void text_is_utf8_however_it_was_cut(void **state)
+{
+	(void)state;
+	struct fault *f = fault_new(FAULT_INVALID, "\"%.2s\"", "a\xc3\xa9");
+	assert_string_equal(fault_text(f), "\"a?\"");
+	f = fault_wrap(f, "%.1s", "\xc3\xa9");
+	assert_string_equal(fault_text(f), "?: \"a?\"");
+	fault_free(f);
+}
+
 static void errno_has_a_code(void **state)
 {
 	(void)state;
@@ -116,6 +126,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tells_code_text_and_place),
 		cmocka_unit_test(wrapping_keeps_what_matters),
+		cmocka_unit_test(text_is_utf8_however_it_was_cut),
 		cmocka_unit_test(errno_has_a_code),
 		cmocka_unit_test(openssl_errors_are_taken_off_the_queue),
 		cmocka_unit_test(codes_have_names),

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 #include <stdlib.h>
@@ -102,10 +103,26 @@ static void writes_durations(void **state)
 	}
 }
 
+static void mends_what_was_cut(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *mended;
+	} rows[] = {{"", ""}, {"plain \n", "plain \n"}, {"\xc3\xa9", "\xc3\xa9"}, {"a\xc3", "a?"},
+		{"\xf0\x9f\x98", "???"}, {"\xe9t\xc3\xa9\xff", "?t\xc3\xa9?"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char text[16];
+		(void)snprintf(text, sizeof text, "%s", rows[i].text);
+		text_mend_utf8(text);
+		assert_string_equal(text, rows[i].mended);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_utf8),
+		cmocka_unit_test(mends_what_was_cut),
 		cmocka_unit_test(knows_names),
 		cmocka_unit_test(escapes_what_deceives),
 		cmocka_unit_test(writes_hex),
