@@ -67,13 +67,14 @@ static bool is_path(const char *s)
 	}
 }
 
-/* RFC 1034 3.5, with digits first as RFC 1123 2.1 has it. */
+/* RFC 1034 3.5, with digits first as RFC 1123 2.1 has it. In lower case: a certificate's DNS names know no other, so
+ * "/Web" and "/web", two callers to SPIFFE, would get one name. */
 static bool is_label(const char *s, size_t len)
 {
 	if (len == 0 || len > 63 || s[0] == '-' || s[len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (!is_alnum(s[i]) && s[i] != '-')
+		if ((!is_alnum(s[i]) && s[i] != '-') || (s[i] >= 'A' && s[i] <= 'Z'))
 			return false;
 	return true;
 }
@@ -110,7 +111,8 @@ bool template_value_fits(const struct template_variable *v, const char *value, e
 const char *template_place_text(const struct template_variable *v, enum san_type type)
 {
 	if (type == SAN_DNS)
-		return v == &variables[TRUST_DOMAIN] ? "labels of a DNS name" : "one label of a DNS name";
+		return v == &variables[TRUST_DOMAIN] ? "labels of a DNS name (in lower case)"
+						     : "one label of a DNS name (in lower case)";
 	if (type == SAN_URI && v == &variables[PATH])
 		return "segments of a path";
 	return type == SAN_EMAIL ? "part of an e-mail address" : "one segment of a path";

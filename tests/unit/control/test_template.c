@@ -96,6 +96,8 @@ static void test_values_stay_in_their_place(void **state)
 		{"{dns}", SAN_DNS, "dns=*.example"},
 		{"{dns}", SAN_DNS, "dns=a..b"},
 		{"{spiffe.path}.td.example", SAN_DNS, "spiffe.path=a/b"},
+		{"{spiffe.path}.td.example", SAN_DNS, "spiffe.path=Web"}, /* not the same as "web" */
+		{"x.{spiffe.trust_domain}", SAN_DNS, "spiffe.trust_domain=TD.example"},
 		{"u{dns}@td.example", SAN_EMAIL, "dns=x@evil.example"},
 		{"spiffe://td.example/{uid}", SAN_URI, "uid=1x"},
 		{"spiffe://td.example/{uid}", SAN_URI, "uid="},
