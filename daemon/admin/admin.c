@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/io/tcp_socket.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "daemon/admin/internal.h"
 
 static const struct http_route api_routes[] = {
@@ -85,9 +86,10 @@ struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t
 	const struct buf *body = http_body(x);
 	json_t *o = json_loadb(buf_text(body), body->len, JSON_REJECT_DUPLICATES, &error);
 	if (!json_is_object(o)) {
+		/* It quotes the body, cut anywhere. */
+		AUTO(mem_freep) char *reason = o ? mem_strdup("") : text_escaped(error.text);
 		json_decref(o);
-		return fault_new(
-			FAULT_INVALID, "the body is not a JSON object%s%s", o ? "" : ": ", o ? "" : error.text);
+		return fault_new(FAULT_INVALID, "the body is not a JSON object%s%s", *reason ? ": " : "", reason);
 	}
 	const char *key;
 	json_t *value;
@@ -95,7 +97,7 @@ struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t
 	{
 		AUTO(mem_freep) char *found = mem_printf(",%s,", key);
 		AUTO(mem_freep) char *known = mem_printf(",%s,", keys);
-		if (strstr(known, found))
+		if (!strchr(key, ',') && strstr(known, found))
 			continue;
 		struct fault *f = fault_new(FAULT_INVALID, "unknown key \"%s\"; valid: %s", key, keys);
 		json_decref(o);
