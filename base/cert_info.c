@@ -76,6 +76,15 @@ static char *describe_serial(X509 *cert)
 	return text;
 }
 
+static char *describe_key_id(const ASN1_OCTET_STRING *id)
+{
+	size_t len = id ? (size_t)ASN1_STRING_length(id) : 0;
+	char *text = mem_calloc(1, 2 * len + 1);
+	if (len)
+		text_hex(ASN1_STRING_get0_data(id), len, text);
+	return text;
+}
+
 struct fault *cert_info_read(X509 *cert, struct cert_info *ret)
 {
 	struct cert_info i;
@@ -92,6 +101,8 @@ struct fault *cert_info_read(X509 *cert, struct cert_info *ret)
 	i.subject = describe_name(X509_get_subject_name(cert));
 	i.issuer = describe_name(X509_get_issuer_name(cert));
 	i.serial = describe_serial(cert);
+	i.key_id = describe_key_id(X509_get0_subject_key_id(cert));
+	i.issuer_key_id = describe_key_id(X509_get0_authority_key_id(cert));
 	i.key = describe_key(X509_get0_pubkey(cert));
 	i.is_ca = X509_check_ca(cert) == 1;
 	san_set_from_cert_known(cert, &i.sans);
@@ -100,12 +111,28 @@ struct fault *cert_info_read(X509 *cert, struct cert_info *ret)
 	return NULL;
 }
 
+void cert_info_copy(const struct cert_info *from, struct cert_info *ret)
+{
+	*ret = *from;
+	ret->subject = mem_strdup(from->subject);
+	ret->issuer = mem_strdup(from->issuer);
+	ret->serial = mem_strdup(from->serial);
+	ret->sha256 = mem_strdup(from->sha256);
+	ret->key_id = mem_strdup(from->key_id);
+	ret->issuer_key_id = mem_strdup(from->issuer_key_id);
+	ret->key = mem_strdup(from->key);
+	ret->sans = (struct san_set){NULL, 0};
+	san_set_copy(&from->sans, &ret->sans);
+}
+
 void cert_info_free(struct cert_info *i)
 {
 	free(i->subject);
 	free(i->issuer);
 	free(i->serial);
 	free(i->sha256);
+	free(i->key_id);
+	free(i->issuer_key_id);
 	free(i->key);
 	san_set_free(&i->sans);
 	memset(i, 0, sizeof *i);

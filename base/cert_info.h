@@ -14,6 +14,8 @@ struct cert_info {
 	char *issuer;
 	char *serial;	       /* lower-case hex, no colons */
 	char *sha256;	       /* of the DER, lower-case hex */
+	char *key_id;	       /* subjectKeyIdentifier, lower-case hex; "" none */
+	char *issuer_key_id;   /* authorityKeyIdentifier, likewise */
 	char *key;	       /* "ecdsa-p256", "rsa-2048", "ed25519", ... */
 	int64_t not_before_ms; /* wall */
 	int64_t not_after_ms;
@@ -22,5 +24,6 @@ struct cert_info {
 };
 /** INVALID: a validity that cannot be read. */
 MUST_USE struct fault *cert_info_read(X509 *cert, struct cert_info *ret);
+void cert_info_copy(const struct cert_info *from, struct cert_info *ret);
 void cert_info_free(struct cert_info *i);
 #endif

@@ -31,14 +31,23 @@ struct store_options {
 MUST_USE struct fault *store_open(const struct store_options *o, struct loop *loop, const struct clock *clock,
 	bool *ret_first_start, struct store **ret);
 
-/** Versions in the order they were put (putting one again moves it to the end); is_current: the entry's latest. v is
- * borrowed: take a reference to keep it. A record that cannot be read back is told as a fault that names its entry, and
- * passed over: it stays where it is until its entry is dropped. Facts come last. Nothing may have been committed yet.
- */
+/** A version that is no entry's current one: what is known of it without its keys. Borrowed. */
+struct store_past {
+	const struct entry_key *entry;
+	const char *id;
+	enum secret_kind kind;
+	struct version_origin origin;
+	int64_t not_after_ms;
+};
+/** Records in the order they were put (putting one again moves it to the end): version gets the latest of each entry
+ * (borrowed: take a reference to keep it), past the others. What the seal vouches for is taken as it is; a record that
+ * it does not vouch for is told as a fault that names its entry, and passed over: it stays where it is until its entry
+ * is dropped. Facts come last. Nothing may have been committed yet. */
 struct store_quarantine;
 struct store_visitor {
 	void *arg;
-	void (*version)(void *arg, struct version *v, bool is_current, int64_t put_at_ms);
+	void (*version)(void *arg, struct version *v);
+	void (*past)(void *arg, const struct store_past *p);
 	void (*damaged)(void *arg, struct fault *f); /* owned by the callee */
 	void (*fact)(void *arg, const char *key, int64_t value);
 	/** Oldest first, after the versions; borrowed for the call. NULL: not wanted. */

@@ -4,14 +4,13 @@
 #include "cache/store_db.h"
 #include <string.h>
 #include <sys/stat.h>
-#include "base/anchors.h"
 #include "base/buf.h"
-#include "base/credential.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "cache/canonical.h"
+#include "cache/description.h"
 #include "cache/entry.h"
 #include "cache/seal.h"
 #include "cache/store_folder.h"
@@ -21,7 +20,7 @@
 
 void store_version_identity(const struct store_version_row *r, struct buf *ret)
 {
-	canonical_add_text(ret, "leafcast version record 1");
+	canonical_add_text(ret, r->description ? "leafcast version record 2" : "leafcast version record 1");
 	canonical_add(ret, r->entry, r->entry_len);
 	canonical_add_text(ret, r->id);
 	canonical_add_int(ret, r->kind);
@@ -29,6 +28,8 @@ void store_version_identity(const struct store_version_row *r, struct buf *ret)
 	canonical_add_text(ret, r->profile);
 	canonical_add_int(ret, r->received_at_ms);
 	canonical_add(ret, r->public, r->public_len);
+	if (r->description)
+		canonical_add(ret, r->description, r->description_len);
 }
 
 void store_blob_identity(const char *name, struct buf *ret)
@@ -39,16 +40,15 @@ void store_blob_identity(const char *name, struct buf *ret)
 
 /* A bundle has nothing to hide, but its record must be as hard to forge: what is sealed is its id. */
 static struct fault *seal_version(
-	struct store_db *db, struct version *v, const struct store_version_row *row, struct buf *ret)
+	struct store_db *db, const struct version *v, const struct store_version_row *row, struct buf *ret)
 {
-	AUTO(secret_freep) struct secret *key = NULL;
 	struct buf identity = BUF_INIT;
 	size_t len;
-	if (row->kind == SECRET_TLS_CERTIFICATE)
-		TRY(credential_key_pem(version_credential(v), &key));
-	else
-		TRY(secret_new(row->id, strlen(row->id), &key));
-	const unsigned char *bytes = secret_bytes(key, &len);
+	const void *bytes = version_key_pem(v, &len);
+	if (!bytes) {
+		bytes = row->id;
+		len = strlen(row->id);
+	}
 	store_version_identity(row, &identity);
 	struct fault *f = seal_encrypt(db->seal, identity.data, identity.len, bytes, len, ret);
 	buf_free(&identity);
@@ -69,31 +69,30 @@ static struct fault *insert_version(
 	TRY(store_sql_bind_bytes(st, 8, r->public, r->public_len));
 	TRY(store_sql_bind_int(st, 9, db->seal_id));
 	TRY(store_sql_bind_bytes(st, 10, sealed->data, sealed->len));
+	TRY(store_sql_bind_bytes(st, 11, r->description, r->description_len));
 	return store_sql_finish(st);
 }
 
 static struct fault *put_version(struct store_db *db, struct version *v, int64_t put_at_ms)
 {
-	struct buf public = BUF_INIT, sealed = BUF_INIT;
-	if (version_kind(v) == SECRET_TLS_CERTIFICATE)
-		credential_chain_pem(version_credential(v), &public);
-	else
-		anchors_pem(version_anchors(v), &public);
+	struct buf description = BUF_INIT, sealed = BUF_INIT;
+	description_write(version_description(v), &description);
 	struct store_version_row row = {
 		.id = version_id(v),
 		.kind = version_kind(v),
 		.authority = version_authority(v),
 		.profile = version_profile(v),
 		.received_at_ms = version_received_at_ms(v),
-		.public = public.data,
-		.public_len = public.len,
+		.description = description.data,
+		.description_len = description.len,
 	};
+	row.public = version_public_pem(v, &row.public_len);
 	row.entry = entry_key_bytes(version_entry(v), &row.entry_len);
 	struct fault *f = seal_version(db, v, &row, &sealed);
 	if (!f)
 		f = insert_version(db, &row, &sealed, put_at_ms);
 	store_sql_reset(db->statements[STATEMENT_PUT_VERSION]); /* it borrows the buffers */
-	buf_free(&public);
+	buf_free(&description);
 	buf_free(&sealed);
 	return f;
 }

@@ -71,7 +71,8 @@ void store_db_scrub(struct store_db *db);
 
 MUST_USE struct fault *store_db_usage(struct store_db *db, struct store_usage *ret);
 
-/** The identity under which a version's key is sealed: every column but seq and put_at_ms. */
+/** The identity under which a version's key is sealed: every column but seq and put_at_ms. Records from before schema
+ * version 3 have no description, and another identity for that. */
 struct store_version_row {
 	const void *entry;
 	size_t entry_len;
@@ -81,6 +82,8 @@ struct store_version_row {
 	int64_t received_at_ms;
 	const void *public; /* PEM: chain or anchors */
 	size_t public_len;
+	const void *description; /* description_write(); NULL: none */
+	size_t description_len;
 };
 struct buf;
 void store_version_identity(const struct store_version_row *r, struct buf *ret);

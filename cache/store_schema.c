@@ -29,8 +29,11 @@ static const char VERSION_2[] = "CREATE TABLE quarantine(identity TEXT NOT NULL,
 				" code INTEGER NOT NULL, message TEXT NOT NULL, since_ms INTEGER NOT NULL,"
 				" hastens INTEGER NOT NULL, chance INTEGER NOT NULL, neighbour BLOB,"
 				" PRIMARY KEY(identity, node, entry, version)) STRICT, WITHOUT ROWID;";
+/* description: what the certificates in public say (cache/description.h), so that a start need not parse them. Records
+ * from before have none until they are written again. */
+static const char VERSION_3[] = "ALTER TABLE version ADD COLUMN description BLOB;";
 
-static const char *const STEPS[] = {VERSION_1, VERSION_2};
+static const char *const STEPS[] = {VERSION_1, VERSION_2, VERSION_3};
 static const struct store_migrations MIGRATIONS = {STEPS, ARRAY_LEN(STEPS)};
 
 const struct store_migrations *store_migrations(void)

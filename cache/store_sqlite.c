@@ -22,8 +22,8 @@ static const char *const SQL[STATEMENTS] = {
 	[STATEMENT_RELEASE] = "RELEASE tx",
 	[STATEMENT_ROLLBACK_TO] = "ROLLBACK TO tx",
 	[STATEMENT_PUT_VERSION] = "INSERT OR REPLACE INTO version(entry, id, kind, authority, profile, received_at_ms, "
-				  "put_at_ms, public, "
-				  "seal_key, sealed) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+				  "put_at_ms, public, seal_key, sealed, description) "
+				  "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[STATEMENT_DROP_VERSION] = "DELETE FROM version WHERE entry = ?1 AND id = ?2",
 	[STATEMENT_DROP_ENTRY] = "DELETE FROM version WHERE entry = ?1",
 	[STATEMENT_PUT_BLOB] = "INSERT OR REPLACE INTO blob(name, seal_key, sealed) VALUES(?1, ?2, ?3)",
@@ -38,8 +38,8 @@ static const char *const SQL[STATEMENTS] = {
 		"DELETE FROM quarantine WHERE identity = ?1 AND node = ?2 AND entry = ?3 AND version = ?4",
 	[STATEMENT_DROP_ENTRY_QUARANTINE] = "DELETE FROM quarantine WHERE entry = ?1",
 	[STATEMENT_VERSIONS] =
-		"SELECT entry, id, kind, authority, profile, received_at_ms, put_at_ms, public, seal_key, "
-		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry) "
+		"SELECT entry, id, kind, authority, profile, received_at_ms, public, seal_key, "
+		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry), description "
 		"FROM version ORDER BY seq",
 	[STATEMENT_BLOBS] = "SELECT name, seal_key, sealed FROM blob ORDER BY name",
 	[STATEMENT_FACTS] = "SELECT key, value FROM fact ORDER BY key",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/anchors.h"
+#include "base/buf.h"
 #include "base/credential.h"
 #include "base/fault.h"
 #include "base/gate.h"
@@ -13,6 +14,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "cache/body.h"
+#include "cache/description.h"
 #include "cache/entry.h"
 
 enum { ID_BYTES = 16 };
@@ -25,9 +27,9 @@ struct version {
 	struct entry_key *entry;
 	char *authority, *profile;
 	int64_t received_at_ms, not_before_ms, not_after_ms;
-	struct credential *credential;
-	struct anchors *anchors;
+	struct description description;
 	struct secret *bodies[BODY_FORMS];
+	struct body_part public, key; /* of the plain body */
 };
 
 /* Set before threads start and cleared after they ended, so it needs no guard (version.h). */
@@ -75,29 +77,43 @@ static void hash_public_key(EVP_MD_CTX *ctx, EVP_PKEY *key)
 	OPENSSL_free(der);
 }
 
-static void name_version(struct version *v)
+static void begin_name(EVP_MD_CTX *ctx, enum secret_kind k, const struct entry_key *entry)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
 	size_t len;
-	const void *entry = entry_key_bytes(v->entry, &len);
-	const char *kind = secret_kind_name(v->kind);
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const void *bytes = entry_key_bytes(entry, &len);
+	const char *kind = secret_kind_name(k);
 	invariant(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
 	hash_part(ctx, "leafcast version 1", 18);
 	hash_part(ctx, kind, strlen(kind));
-	hash_part(ctx, entry, len);
-	if (v->credential) {
-		STACK_OF(X509) *chain = credential_chain(v->credential);
-		for (int i = 0; i < sk_X509_num(chain); i++)
-			hash_cert(ctx, sk_X509_value(chain, i));
-		hash_public_key(ctx, credential_public_key(v->credential));
-	} else {
-		for (size_t i = 0; i < anchors_count(v->anchors); i++)
-			hash_cert(ctx, anchors_cert(v->anchors, i));
-	}
+	hash_part(ctx, bytes, len);
+}
+
+static void end_name(EVP_MD_CTX *ctx, struct version *v)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
 	invariant(EVP_DigestFinal_ex(ctx, digest, NULL) == 1);
 	EVP_MD_CTX_free(ctx);
 	text_hex(digest, ID_BYTES, v->id);
+}
+
+static void name_certificate(struct version *v, const struct credential *c)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	STACK_OF(X509) *chain = credential_chain(c);
+	begin_name(ctx, v->kind, v->entry);
+	for (int i = 0; i < sk_X509_num(chain); i++)
+		hash_cert(ctx, sk_X509_value(chain, i));
+	hash_public_key(ctx, credential_public_key(c));
+	end_name(ctx, v);
+}
+
+static void name_bundle(struct version *v, const struct anchors *a)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	begin_name(ctx, v->kind, v->entry);
+	for (size_t i = 0; i < anchors_count(a); i++)
+		hash_cert(ctx, anchors_cert(a, i));
+	end_name(ctx, v);
 }
 
 static struct version *make(const struct entry_key *entry, enum secret_kind kind, const struct version_origin *o)
@@ -112,42 +128,67 @@ static struct version *make(const struct entry_key *entry, enum secret_kind kind
 	return v;
 }
 
+static void take_times(struct version *v)
+{
+	const struct cert_info *leaf = version_leaf(v);
+	v->not_before_ms = leaf ? leaf->not_before_ms : description_not_before_ms(&v->description);
+	v->not_after_ms = leaf ? leaf->not_after_ms : description_not_after_ms(&v->description);
+}
+
+static struct fault *encode(struct version *v, const void *public, size_t len, const struct secret *key)
+{
+	struct secret **body = &v->bodies[BODY_PLAIN];
+	return v->kind == SECRET_TLS_CERTIFICATE ? body_encode_certificate(public, len, key, &v->public, &v->key, body)
+						 : body_encode_bundle(public, len, &v->public, body);
+}
+
 struct fault *version_new_certificate(
 	const struct entry_key *entry, struct credential *c, const struct version_origin *o, struct version **ret)
 {
-	AUTO(secret_freep) struct secret *body = NULL;
+	AUTO(secret_freep) struct secret *key = NULL;
+	struct buf chain = BUF_INIT;
 	TRY(gate_check_credential(c));
-	TRY(body_encode_certificate(c, &body));
-	struct version *v = make(entry, SECRET_TLS_CERTIFICATE, o);
-	v->credential = credential_ref(c);
-	v->not_before_ms = credential_info(c)->not_before_ms;
-	v->not_after_ms = credential_info(c)->not_after_ms;
-	v->bodies[BODY_PLAIN] = TAKE(body);
-	name_version(v);
-	*ret = v;
+	TRY(credential_key_pem(c, &key));
+	AUTO(version_unrefp) struct version *v = make(entry, SECRET_TLS_CERTIFICATE, o);
+	TRY(description_of_credential(c, &v->description));
+	take_times(v);
+	name_certificate(v, c);
+	credential_chain_pem(c, &chain);
+	struct fault *f = encode(v, chain.data, chain.len, key);
+	buf_free(&chain);
+	TRY(f);
+	*ret = TAKE(v);
 	return NULL;
 }
 
 struct fault *version_new_bundle(
 	const struct entry_key *entry, struct anchors *a, const struct version_origin *o, struct version **ret)
 {
-	AUTO(secret_freep) struct secret *body = NULL;
+	struct buf pem = BUF_INIT;
 	TRY(gate_check_anchors(a));
-	TRY(body_encode_bundle(a, &body));
-	struct version *v = make(entry, SECRET_VALIDATION_CONTEXT, o);
-	v->anchors = anchors_ref(a);
-	v->not_before_ms = INT64_MIN;
-	v->not_after_ms = INT64_MAX;
-	for (size_t i = 0; i < anchors_count(a); i++) {
-		const struct cert_info *info = anchors_info(a, i);
-		if (info->not_before_ms > v->not_before_ms)
-			v->not_before_ms = info->not_before_ms;
-		if (info->not_after_ms < v->not_after_ms)
-			v->not_after_ms = info->not_after_ms;
-	}
-	v->bodies[BODY_PLAIN] = TAKE(body);
-	name_version(v);
-	*ret = v;
+	AUTO(version_unrefp) struct version *v = make(entry, SECRET_VALIDATION_CONTEXT, o);
+	description_of_anchors(a, &v->description);
+	take_times(v);
+	name_bundle(v, a);
+	anchors_pem(a, &pem);
+	struct fault *f = encode(v, pem.data, pem.len, NULL);
+	buf_free(&pem);
+	TRY(f);
+	*ret = TAKE(v);
+	return NULL;
+}
+
+struct fault *version_from_record(const struct entry_key *entry, const struct version_record *r, struct version **ret)
+{
+	if (strlen(r->id) != 2 * ID_BYTES)
+		return fault_new(FAULT_INVALID, "a version is not named like that");
+	AUTO(version_unrefp) struct version *v = make(entry, r->kind, &r->origin);
+	memcpy(v->id, r->id, sizeof v->id);
+	v->description = *r->description;
+	*r->description = (struct description){NULL, 0};
+	take_times(v);
+	TRY(encode(v, r->public, r->public_len, r->key));
+	*ret = TAKE(v);
 	return NULL;
 }
 
@@ -194,8 +235,7 @@ void version_wipe(struct version *v)
 {
 	for (size_t i = 0; i < BODY_FORMS; i++)
 		secret_free(v->bodies[i]);
-	credential_unref(v->credential);
-	anchors_unref(v->anchors);
+	description_free(&v->description);
 	entry_key_unref(v->entry);
 	free(v->authority);
 	free(v->profile);
@@ -248,14 +288,41 @@ int64_t version_life_ms(const struct version *v)
 	return v->not_after_ms > begin ? v->not_after_ms - begin : 0;
 }
 
-struct credential *version_credential(const struct version *v)
+const struct description *version_description(const struct version *v)
 {
-	return v->credential;
+	return &v->description;
 }
 
-struct anchors *version_anchors(const struct version *v)
+const struct cert_info *version_leaf(const struct version *v)
 {
-	return v->anchors;
+	return v->kind == SECRET_TLS_CERTIFICATE ? &v->description.certs[0] : NULL;
+}
+
+static const unsigned char *part(const struct version *v, const struct body_part *p, size_t *ret_len)
+{
+	*ret_len = p->len;
+	return p->len ? secret_bytes(v->bodies[BODY_PLAIN], NULL) + p->at : NULL;
+}
+
+const unsigned char *version_public_pem(const struct version *v, size_t *ret_len)
+{
+	return part(v, &v->public, ret_len);
+}
+
+const unsigned char *version_key_pem(const struct version *v, size_t *ret_len)
+{
+	return part(v, &v->key, ret_len);
+}
+
+struct fault *version_read_credential(const struct version *v, struct credential **ret)
+{
+	AUTO(secret_freep) struct secret *key = NULL;
+	size_t len, public_len;
+	const unsigned char *key_pem = version_key_pem(v, &len), *public = version_public_pem(v, &public_len);
+	if (!key_pem)
+		return fault_new(FAULT_INVALID, "a %s has no private key", secret_kind_name(v->kind));
+	TRY(secret_new(key_pem, len, &key));
+	return credential_from_pem(public, public_len, key, ret);
 }
 
 const unsigned char *version_body(struct version *v, enum body_form form, size_t *ret_len)

@@ -1,5 +1,6 @@
 /* cache/version.h - one immutable content of an entry: a leaf chain with its key, or a bundle, with a body per form
- * encoded once. Named by a hash of its content: the same after a restart and on a replica. Shared between threads by
+ * encoded once, and what its certificates say as values. The PEM is part of the body; parsed keys and certificates are
+ * not kept. Named by a hash of its content: the same after a restart and on a replica. Shared between threads by
  * reference. The last reference may fall on any thread (gRPC drops slices where it likes): the version is then handed
  * to the reaper, which wipes it on the control loop. */
 #ifndef CACHE_VERSION_H
@@ -8,10 +9,13 @@
 #include <stdint.h>
 #include "base/attr.h"
 struct anchors;
+struct cert_info;
 struct credential;
+struct description;
 struct entry_key;
 struct fault;
 struct mail;
+struct secret;
 struct version;
 
 enum secret_kind { SECRET_TLS_CERTIFICATE = 1, SECRET_VALIDATION_CONTEXT = 2 };
@@ -26,12 +30,26 @@ struct version_origin {
 	int64_t received_at_ms; /* wall: when we got it */
 };
 
-/** Takes a reference of credential; key is copied by reference. Passes base/gate.h first.
+/** The content is copied. Passes base/gate.h first.
  *  Faults: INVALID (the gate), EXHAUSTED (secret memory). The caller owns *ret. */
 MUST_USE struct fault *version_new_certificate(
 	const struct entry_key *entry, struct credential *c, const struct version_origin *o, struct version **ret);
 MUST_USE struct fault *version_new_bundle(
 	const struct entry_key *entry, struct anchors *a, const struct version_origin *o, struct version **ret);
+/** One that was made so before and comes back from where nobody could change it (the store's seal vouches for every
+ * field): nothing is parsed, nothing judged again. */
+struct version_record {
+	const char *id;
+	enum secret_kind kind;
+	struct version_origin origin;
+	struct description *description; /* moved: left empty */
+	const void *public;		 /* PEM: the chain, or the bundle */
+	size_t public_len;
+	const struct secret *key; /* PKCS#8 PEM; of a certificate alone */
+};
+/** All else is copied. INVALID (an id of another length), EXHAUSTED. The caller owns *ret. */
+MUST_USE struct fault *version_from_record(
+	const struct entry_key *entry, const struct version_record *r, struct version **ret);
 struct version *version_ref(struct version *v);
 void version_unref(struct version *v); /* any thread; NULL is fine */
 void version_unrefp(struct version **v);
@@ -55,8 +73,16 @@ int64_t version_not_before_ms(const struct version *v);
 int64_t version_not_after_ms(const struct version *v);
 /** design.md, life: not_after - max(not_before, received_at), in ms. */
 int64_t version_life_ms(const struct version *v);
-struct credential *version_credential(const struct version *v); /* borrowed; NULL for a bundle */
-struct anchors *version_anchors(const struct version *v);	/* borrowed; NULL for a certificate */
+/** What the certificates say: the chain, leaf first, or every anchor. Borrowed while a reference is held. */
+const struct description *version_description(const struct version *v);
+const struct cert_info *version_leaf(const struct version *v); /* borrowed; NULL for a bundle */
+/** PEM: leaf first, or the bundle. Borrowed likewise. */
+const unsigned char *version_public_pem(const struct version *v, size_t *ret_len);
+/** PKCS#8 PEM, in the memory of a secret; NULL for a bundle. Borrowed likewise. */
+const unsigned char *version_key_pem(const struct version *v, size_t *ret_len);
+/** Parsed anew at each call: for the few whose keys we use ourselves. INVALID: it is a bundle; EXHAUSTED. The caller
+ * owns *ret. */
+MUST_USE struct fault *version_read_credential(const struct version *v, struct credential **ret);
 /** The bytes of the Secret message's oneof field, tag and length included: what follows Secret.name on the wire.
  * Borrowed while a reference is held. */
 const unsigned char *version_body(struct version *v, enum body_form form, size_t *ret_len);

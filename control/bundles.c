@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cache/description.h"
 #include "control/internal.h"
 
 enum { BUNDLE_AUTHORITIES_MAX = 64 };
@@ -44,7 +45,7 @@ static void refresh(struct entry *e)
 	AUTO(anchors_unrefp) struct anchors *now = NULL;
 	struct version *v = NULL;
 	struct fault *f = collect(e, &now);
-	if (!f && (!now || (e->current && anchors_equal(version_anchors(e->current), now))))
+	if (!f && (!now || (e->current && description_is_of(version_description(e->current), now))))
 		return;
 	const struct version_origin origin = {NULL, BUNDLE_PROFILE, control_now_ms(e->control)};
 	if (!f)

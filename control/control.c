@@ -70,32 +70,34 @@ struct loading {
 	size_t versions, dropped, damaged;
 };
 
-static void load_version(void *arg, struct version *v, bool is_current, int64_t put_at_ms)
+/* Does the config still mean something by it? *ret_def: what; NULL: an operator brought it. */
+static bool is_known(struct loading *l, const struct entry_key *key, enum secret_kind kind,
+	const struct version_origin *origin, const struct secret_def **ret_def)
+{
+	const struct secret_def *def = entry_definition(l->c->definitions, key);
+	if (origin->authority || origin->profile) { /* issued, or a configured bundle */
+		*ret_def = def;
+		return def && def->kind == kind;
+	}
+	*ret_def = NULL;
+	return !definitions_secret(l->c->definitions, entry_key_name(key));
+}
+
+static void load_version(void *arg, struct version *v)
 {
 	struct loading *l = arg;
 	struct entry_key *key = (struct entry_key *)version_entry(v);
-	const struct secret_def *def = entry_definition(l->c->definitions, key);
-	bool brought = !version_authority(v) &&
-		       !version_profile(v); /* by an operator: neither issued nor a configured bundle */
-	(void)put_at_ms;
-	bool taken = brought && definitions_secret(l->c->definitions, entry_key_name(key));
-	if (taken && is_current)
-		log_event(LOG_WARN, "store.put_dropped", LS("secret", entry_key_text(key)),
-			LS("version", version_id(v)), LS("why", "the config has this name now"));
-	if (brought ? taken : !def || def->kind != version_kind(v)) {
+	const struct secret_def *def;
+	const struct version_origin origin = {version_authority(v), version_profile(v), version_received_at_ms(v)};
+	if (!is_known(l, key, version_kind(v), &origin, &def)) {
+		if (!origin.authority && !origin.profile)
+			log_event(LOG_WARN, "store.put_dropped", LS("secret", entry_key_text(key)),
+				LS("version", version_id(v)), LS("why", "the config has this name now"));
 		store_tx_drop_entry(l->drop, key);
 		l->dropped++;
 		return;
 	}
 	struct entry *e = entry_make(l->c, key);
-	if (!is_current) {
-		if (e->past_count < ENTRY_PAST_MAX) {
-			struct past_version *p = &e->past[e->past_count++];
-			(void)snprintf(p->id, sizeof p->id, "%s", version_id(v));
-			p->not_after_ms = version_not_after_ms(v);
-		}
-		return;
-	}
 	version_unref(e->current);
 	e->current = version_ref(v);
 	e->kind = version_kind(v);
@@ -104,6 +106,24 @@ static void load_version(void *arg, struct version *v, bool is_current, int64_t 
 	 */
 	e->wanted_at_ms = version_received_at_ms(v);
 	l->versions++;
+}
+
+static void load_past(void *arg, const struct store_past *past)
+{
+	struct loading *l = arg;
+	struct entry_key *key = (struct entry_key *)(uintptr_t)past->entry;
+	const struct secret_def *def;
+	if (!is_known(l, key, past->kind, &past->origin, &def)) {
+		store_tx_drop_entry(l->drop, key);
+		l->dropped++;
+		return;
+	}
+	struct entry *e = entry_make(l->c, key);
+	if (e->past_count == ENTRY_PAST_MAX)
+		return;
+	struct past_version *p = &e->past[e->past_count++];
+	(void)snprintf(p->id, sizeof p->id, "%s", past->id);
+	p->not_after_ms = past->not_after_ms;
 }
 
 static void load_damaged(void *arg, struct fault *f)
@@ -132,7 +152,7 @@ static void on_dropped(void *arg, struct fault *f)
 static struct fault *load(struct control *c)
 {
 	struct loading l = {c, store_tx_new(), 0, 0, 0};
-	const struct store_visitor v = {&l, load_version, load_damaged, load_fact, NULL};
+	const struct store_visitor v = {&l, load_version, load_past, load_damaged, load_fact, NULL};
 	struct fault *f = store_load(c->o.store, &v);
 	if (f || l.dropped == 0)
 		store_tx_free(l.drop);
@@ -204,12 +224,13 @@ struct anchors *control_anchors(struct control *c, const char *authority)
 	return a ? authority_anchors(a) : NULL;
 }
 
-struct credential *control_internal_credential(struct control *c, const char *name)
+struct fault *control_internal_credential(struct control *c, const char *name, struct credential **ret)
 {
 	struct entry_key *key = entry_key_internal(name);
 	struct entry *e = entry_find(c, key);
 	entry_key_unref(key);
-	return e && e->current ? version_credential(e->current) : NULL;
+	return e && e->current ? version_read_credential(e->current, ret)
+			       : fault_new(FAULT_NOT_FOUND, "certificate %s is not issued yet", name);
 }
 
 /* --- start --- */
@@ -289,7 +310,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 		e->outdated = rotation_is_outdated(e);
 		publish_current(e);
 		if (e->def && e->def->internal && e->current && c->o.on_internal)
-			c->o.on_internal(c->o.arg, entry_key_name(e->key), version_credential(e->current));
+			c->o.on_internal(c->o.arg, entry_key_name(e->key));
 	}
 	authorities_start(c);
 	replan_all(c);

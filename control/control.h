@@ -34,8 +34,8 @@ struct control_options {
 	struct store *store;
 	struct metrics *metrics;
 	bool first_start;
-	/** A certificate of our own (secret_def.internal) was issued or renewed: borrowed. */
-	void (*on_internal)(void *arg, const char *name, struct credential *c);
+	/** A certificate of our own (secret_def.internal) was issued or renewed. */
+	void (*on_internal)(void *arg, const char *name);
 	/** The anchors of some authority changed. */
 	void (*on_trust)(void *arg);
 	/** How a driver is made; NULL: by the kind of the authority. For tests. */
@@ -57,8 +57,8 @@ void control_close(struct control *c, void (*closed)(void *arg), void *arg);
 
 /** Anchors of an authority now, or NULL (unknown, not ready). Borrowed. */
 struct anchors *control_anchors(struct control *c, const char *authority);
-/** The newest credential of one of our own, or NULL. Borrowed. */
-struct credential *control_internal_credential(struct control *c, const char *name);
+/** The newest credential of one of our own. NOT_FOUND: there is none yet. The caller owns *ret. */
+MUST_USE struct fault *control_internal_credential(struct control *c, const char *name, struct credential **ret);
 
 /** --- orders of an operator: done(arg, fault or NULL) once stored and taken in by every worker --- */
 typedef void control_done_fn(void *arg, struct fault *f);

@@ -131,7 +131,7 @@ static void serve(struct entry *e, struct version *v)
 		LS("kind", secret_kind_name(version_kind(v))), LT("not_after", version_not_after_ms(v)),
 		LI("subscribers", e->subscriber_count), LB("stored", !e->memory_only));
 	if (e->def && e->def->internal && c->o.on_internal)
-		c->o.on_internal(c->o.arg, entry_key_name(e->key), version_credential(v));
+		c->o.on_internal(c->o.arg, entry_key_name(e->key));
 }
 
 static void on_withdrawn(void *arg, struct fault *f)

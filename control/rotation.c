@@ -77,9 +77,9 @@ struct fault *rotation_sans(const struct entry *e, struct san_set *ret)
 bool rotation_is_outdated(const struct entry *e)
 {
 	const struct profile_def *p = profile_of(e);
-	if (!p || !e->current || !version_credential(e->current))
+	const struct cert_info *info = p && e->current ? version_leaf(e->current) : NULL;
+	if (!info)
 		return false;
-	const struct cert_info *info = credential_info(version_credential(e->current));
 	struct san_set sans = {NULL, 0};
 	struct fault *f = rotation_sans(e, &sans);
 	const char *authority = version_authority(e->current);

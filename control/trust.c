@@ -102,11 +102,10 @@ void trust_shown(struct authority *a)
 
 static bool note_use(struct trust_record *r, const struct version *v, int64_t now)
 {
-	struct credential *c = version_credential(v);
 	bool first = false;
 	for (size_t i = 0; i < trust_record_count(r); i++) {
 		struct trust_anchor *anchor = trust_record_at(r, i);
-		if (!trust_leads_to(c, anchor->cert))
+		if (!trust_leads_to(version_description(v), anchor))
 			continue;
 		first = first || !anchor->used_ms;
 		anchor->used_ms = now;
@@ -129,7 +128,7 @@ static int64_t longest_life_ms(const struct control *c, const char *authority)
 
 static bool is_served_under(const struct entry *e, const struct authority *a)
 {
-	return e->current && version_credential(e->current) && version_authority(e->current) &&
+	return e->current && version_leaf(e->current) && version_authority(e->current) &&
 	       strcmp(version_authority(e->current), authority_name(a)) == 0;
 }
 

@@ -2,12 +2,14 @@
 #include <jansson.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <strings.h>
 #include "base/anchors.h"
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/io/json_memory.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "cache/description.h"
 
 /* The layout of a stored record; another number is from another leafcast. */
 #define LAYOUT 1
@@ -66,6 +68,7 @@ static void append(struct trust_record *r, struct anchors *alone)
 	memset(i, 0, sizeof *i);
 	i->alone = anchors_ref(alone);
 	i->anchor.cert = anchors_cert(alone, 0);
+	i->anchor.info = info;
 	i->anchor.sha256 = info->sha256;
 	i->anchor.subject = info->subject;
 }
@@ -287,13 +290,17 @@ struct trust_anchor *trust_record_at(struct trust_record *r, size_t i)
 	return &r->items[i].anchor;
 }
 
-bool trust_leads_to(const struct credential *c, X509 *anchor)
+static bool is_issued_by(const struct cert_info *cert, const struct cert_info *anchor)
 {
-	STACK_OF(X509) *chain = credential_chain(c);
-	for (int i = 0; i < sk_X509_num(chain); i++) {
-		X509 *cert = sk_X509_value(chain, i);
-		if (X509_cmp(cert, anchor) == 0 || X509_check_issued(anchor, cert) == X509_V_OK)
+	if (*cert->issuer_key_id && *anchor->key_id)
+		return strcmp(cert->issuer_key_id, anchor->key_id) == 0;
+	return strcasecmp(cert->issuer, anchor->subject) == 0;
+}
+
+bool trust_leads_to(const struct description *chain, const struct trust_anchor *anchor)
+{
+	for (size_t i = 0; i < chain->count; i++)
+		if (strcmp(chain->certs[i].sha256, anchor->sha256) == 0 || is_issued_by(&chain->certs[i], anchor->info))
 			return true;
-	}
 	return false;
 }

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include "base/attr.h"
 struct anchors;
-struct credential;
+struct cert_info;
+struct description;
 struct fault;
 struct secret;
 struct trust_record;
@@ -18,14 +19,15 @@ struct trust_record;
 enum { TRUST_EARLIER_MAX = 32 };
 
 struct trust_anchor {
-	X509 *cert;	     /* owned by the record */
-	const char *sha256;  /* likewise */
-	const char *subject; /* likewise */
-	int64_t since_ms;    /* first shown by the authority */
-	int64_t ready_ms;    /* since when every verifier holds it (trust_hold.h); 0: not known to */
-	int64_t gone_ms;     /* the authority shows it no more; 0: it does */
-	int64_t used_ms;     /* when a leaf under it was last seen being served; 0: never */
-	int64_t life_ms;     /* the longest life of a leaf under it */
+	X509 *cert;		      /* owned by the record */
+	const struct cert_info *info; /* likewise */
+	const char *sha256;	      /* likewise */
+	const char *subject;	      /* likewise */
+	int64_t since_ms;	      /* first shown by the authority */
+	int64_t ready_ms;	      /* since when every verifier holds it (trust_hold.h); 0: not known to */
+	int64_t gone_ms;	      /* the authority shows it no more; 0: it does */
+	int64_t used_ms;	      /* when a leaf under it was last seen being served; 0: never */
+	int64_t life_ms;	      /* the longest life of a leaf under it */
 };
 
 struct trust_record *trust_record_new(void); /* without an anchor */
@@ -49,7 +51,7 @@ struct anchors *trust_record_ready_anchors(const struct trust_record *r);
 size_t trust_record_count(const struct trust_record *r);
 /** Valid until the next change; its times may be set. */
 struct trust_anchor *trust_record_at(struct trust_record *r, size_t i);
-/** Is this credential's chain one that ends in the anchor, by names and key identifiers? Signatures were verified when
- * the chain was received. */
-bool trust_leads_to(const struct credential *c, X509 *anchor);
+/** Is this chain one that ends in the anchor, by key identifiers, or names where one has none? Signatures were verified
+ * when the chain was received. */
+bool trust_leads_to(const struct description *chain, const struct trust_anchor *anchor);
 #endif

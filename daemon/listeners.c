@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/anchors.h"
+#include "base/credential.h"
 #include "base/fault.h"
 #include "base/io/file.h"
 #include "base/io/systemd.h"
@@ -169,15 +170,19 @@ static bool set_tls(struct listeners *l, size_t number)
 {
 	struct tcp *t = &l->tcp[number];
 	struct client_trust trust[CLIENT_CA_MAX];
-	struct credential *c = control_internal_credential(l->control, t->certificate);
-	if (!c)
-		return false;
+	AUTO(credential_unrefp) struct credential *c = NULL;
 	for (size_t i = 0; i < t->client_ca_count; i++) {
 		trust[i] = (struct client_trust){t->client_ca[i], control_anchors(l->control, t->client_ca[i])};
 		if (!trust[i].anchors)
 			return false;
 	}
-	struct fault *f = sds_server_set_tls(l->server, number, c, trust, t->client_ca_count);
+	struct fault *f = control_internal_credential(l->control, t->certificate, &c);
+	if (f && fault_code(f) == FAULT_NOT_FOUND) {
+		fault_free(f);
+		return false;
+	}
+	if (!f)
+		f = sds_server_set_tls(l->server, number, c, trust, t->client_ca_count);
 	if (f)
 		log_event(LOG_ERROR, "listener.tls_refused", LS("address", t->address), LF(f));
 	bool set = !f;

@@ -199,11 +199,10 @@ static void on_ready(void *arg, struct fault *f)
 	systemd_notify("READY=1");
 }
 
-static void on_internal(void *arg, const char *name, struct credential *c)
+static void on_internal(void *arg, const char *name)
 {
 	struct serve *s = arg;
 	(void)name;
-	(void)c;
 	refresh_listeners(s);
 }
 

@@ -1,8 +1,7 @@
 /* daemon/admin/route_status.c - everything there is to see, as JSON. Times are ISO 8601 in UTC, null for never. */
-#include "base/anchors.h"
 #include "base/clock.h"
-#include "base/credential.h"
 #include "base/log.h"
+#include "cache/description.h"
 #include "cache/version.h"
 #include "control/control.h"
 #include "daemon/admin/internal.h"
@@ -42,9 +41,8 @@ static void add_version(json_t *o, const struct version *v)
 	set(o, "not_before", time_value(version_not_before_ms(v)));
 	set(o, "not_after", time_value(version_not_after_ms(v)));
 	set(o, "received_at", time_value(version_received_at_ms(v)));
-	const struct credential *c = version_credential(v);
-	if (c) {
-		const struct cert_info *info = credential_info(c);
+	const struct cert_info *info = version_leaf(v);
+	if (info) {
 		set(o, "serial", json_string(info->serial));
 		set(o, "sha256", json_string(info->sha256));
 		set(o, "key_type", json_string(info->key));
@@ -52,8 +50,9 @@ static void add_version(json_t *o, const struct version *v)
 		return;
 	}
 	json_t *roots = json_array();
-	for (size_t i = 0; i < anchors_count(version_anchors(v)); i++)
-		(void)json_array_append_new(roots, json_string(anchors_info(version_anchors(v), i)->sha256));
+	const struct description *d = version_description(v);
+	for (size_t i = 0; i < d->count; i++)
+		(void)json_array_append_new(roots, json_string(d->certs[i].sha256));
 	set(o, "anchors", roots);
 }
 

@@ -173,22 +173,33 @@ static inline struct version *state_bundle(struct state *s, struct entry_key *en
 /* What a load saw. */
 struct state_seen {
 	size_t versions, current, damaged, facts;
-	struct version *version[16];
+	struct version *version[16]; /* of current ones alone */
+	char id[16][33];
 	bool is_current[16];
 	char *fault[16];
 	int64_t fact;
 };
 
-static inline void see_version(void *arg, struct version *v, bool is_current, int64_t put_at_ms)
+static inline void see_one(struct state_seen *seen, const char *id, struct version *current)
 {
-	struct state_seen *seen = arg;
-	assert_true(put_at_ms > 0);
 	if (seen->versions < ARRAY_LEN(seen->version)) {
-		seen->version[seen->versions] = version_ref(v);
-		seen->is_current[seen->versions] = is_current;
+		(void)snprintf(seen->id[seen->versions], sizeof seen->id[0], "%s", id);
+		seen->version[seen->versions] = current ? version_ref(current) : NULL;
+		seen->is_current[seen->versions] = current != NULL;
 	}
 	seen->versions++;
-	seen->current += is_current;
+	seen->current += current != NULL;
+}
+
+static inline void see_version(void *arg, struct version *v)
+{
+	see_one(arg, version_id(v), v);
+}
+
+static inline void see_past(void *arg, const struct store_past *p)
+{
+	assert_true(p->entry && p->kind && p->not_after_ms > 0);
+	see_one(arg, p->id, NULL);
 }
 
 static inline void see_damaged(void *arg, struct fault *f)
@@ -211,7 +222,7 @@ static inline void see_fact(void *arg, const char *key, int64_t value)
 static inline void state_load(struct state *s, struct state_seen *seen)
 {
 	*seen = (struct state_seen){0};
-	const struct store_visitor v = {seen, see_version, see_damaged, see_fact, NULL};
+	const struct store_visitor v = {seen, see_version, see_past, see_damaged, see_fact, NULL};
 	struct fault *f = store_load(s->store, &v);
 	if (f)
 		fail_msg("%s", fault_text(f));

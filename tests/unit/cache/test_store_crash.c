@@ -95,13 +95,13 @@ static int read_state(struct crash *k)
 		assert_true(seen.versions == 0 && seen.facts == 0 && !blob);
 	} else if (result == 1) {
 		assert_int_equal(seen.versions, 2);
-		assert_string_equal(version_id(seen.version[0]), version_id(c->a1));
-		assert_string_equal(version_id(seen.version[1]), version_id(c->b1));
+		assert_string_equal(seen.id[0], version_id(c->a1));
+		assert_string_equal(seen.id[1], version_id(c->b1));
 		expect_blob(s, c->one);
 	} else {
 		assert_int_equal(seen.fact, 2);
 		assert_int_equal(seen.versions, 1);
-		assert_string_equal(version_id(seen.version[0]), version_id(c->a2));
+		assert_string_equal(seen.id[0], version_id(c->a2));
 		expect_blob(s, c->two);
 	}
 	seen_free(&seen);

@@ -1,6 +1,7 @@
 /* Reading back: a record that was changed in any column is told as damaged, and takes nothing else with it. */
 #include "state.h"
 #include <sqlite3.h>
+#include "first_records.h"
 
 struct damage {
 	struct state state;
@@ -82,6 +83,10 @@ static const struct {
 	{"UPDATE version SET public = (SELECT public FROM version WHERE seq = 2) WHERE seq = 1", "was changed"},
 	{"UPDATE version SET public = x'' WHERE seq = 1", "was changed"},
 	{"UPDATE version SET public = zeroblob(5000000) WHERE seq = 1", "it is too large"},
+	{"UPDATE version SET description = (SELECT description FROM version WHERE seq = 2) WHERE seq = 1",
+		"was changed"},
+	{"UPDATE version SET description = NULL WHERE seq = 1", "was changed"},
+	{"UPDATE version SET description = x'' WHERE seq = 3", "was changed"},
 	{"UPDATE version SET seal_key = 7 WHERE seq = 1", "unknown data key"},
 	{"UPDATE version SET public = (SELECT public FROM version WHERE seq = 1) WHERE seq = 3", "was changed"},
 	{"UPDATE version SET sealed = (SELECT sealed FROM version WHERE seq = 1) WHERE seq = 3", "was changed"},
@@ -151,6 +156,30 @@ static void test_a_version_put_anew_heals_its_record(void **arg)
 	seen_free(&seen);
 }
 
+/* --- records from before schema version 3, which had no description --- */
+
+static void test_records_without_a_description(void **arg)
+{
+	struct damage *d = *arg;
+	struct state *s = &d->state;
+	struct version *const put[] = {d->a1, d->a2, d->b1};
+	struct state_seen seen;
+	write_first_records(s, put, ARRAY_LEN(put));
+	state_open(s);
+	state_load(s, &seen);
+	if (seen.damaged)
+		fail_msg("%s", seen.fault[0]);
+	assert_int_equal(seen.versions, 3);
+	for (size_t i = 0; i < ARRAY_LEN(put); i++)
+		assert_string_equal(seen.id[i], version_id(put[i]));
+	assert_string_equal(version_leaf(seen.version[1])->sha256, version_leaf(d->a2)->sha256);
+	seen_free(&seen);
+	state_close(s);
+	run_sql(s, "UPDATE version SET received_at_ms = 1 WHERE seq = 1");
+	state_open(s);
+	expect_one_damaged(s, "received_at_ms of a first record", "was changed");
+}
+
 /* A damaged blob is not the same as none: an authority that took it for none would make a new root. */
 static void test_damaged_blobs(void **arg)
 {
@@ -190,6 +219,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changed_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_dropped_entry_takes_its_damaged_records_along, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_version_put_anew_heals_its_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_records_without_a_description, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_blobs, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,9 +90,9 @@ static void test_order_decides_which_is_current(void **arg)
 	struct state_seen seen;
 	state_load(s, &seen);
 	assert_int_equal(seen.versions, 2);
-	assert_string_equal(version_id(seen.version[0]), version_id(second));
+	assert_string_equal(seen.id[0], version_id(second));
 	assert_false(seen.is_current[0]);
-	assert_string_equal(version_id(seen.version[1]), version_id(first));
+	assert_string_equal(seen.id[1], version_id(first));
 	assert_true(seen.is_current[1]);
 	seen_free(&seen);
 }
@@ -120,7 +120,7 @@ static void test_drops(void **arg)
 	struct state_seen seen;
 	state_load(s, &seen);
 	assert_int_equal(seen.versions, 1);
-	assert_string_equal(version_id(seen.version[0]), version_id(a1));
+	assert_string_equal(seen.id[0], version_id(a1));
 	assert_true(seen.is_current[0]);
 	seen_free(&seen);
 }

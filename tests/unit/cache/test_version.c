@@ -2,6 +2,7 @@
  * the last reference goes to the reaper from any thread. */
 #include "state.h"
 #include <pthread.h>
+#include "cache/description.h"
 #include "cache/reaper.h"
 #include "proto/wire.h"
 
@@ -176,11 +177,73 @@ static void test_faces(void **arg)
 	AUTO(version_unrefp) struct version *leaf = state_leaf(s, entry), *bundle = state_bundle(s, entry);
 	assert_string_equal(secret_kind_name(version_kind(leaf)), "tls_certificate");
 	assert_string_equal(secret_kind_name(version_kind(bundle)), "validation_context");
-	assert_non_null(version_credential(leaf));
-	assert_null(version_anchors(leaf));
-	assert_null(version_credential(bundle));
-	assert_int_equal(anchors_count(version_anchors(bundle)), 1);
+	assert_true(san_set_contains(&version_leaf(leaf)->sans, SAN_URI, "spiffe://t/x"));
+	assert_null(version_leaf(bundle));
+	assert_int_equal(version_description(bundle)->count, 1);
+	assert_true(version_description(bundle)->certs[0].is_ca);
 	assert_true(entry_key_equal(version_entry(leaf), entry));
+}
+
+static void test_credential_is_read_from_the_body(void **arg)
+{
+	struct state *s = *arg;
+	AUTO(entry_key_unrefp) struct entry_key *entry = entry_key_new("a", NULL, 0);
+	AUTO(version_unrefp) struct version *leaf = state_leaf(s, entry), *bundle = state_bundle(s, entry);
+	AUTO(credential_unrefp) struct credential *c = NULL;
+	size_t len;
+	assert_null(version_read_credential(leaf, &c));
+	assert_string_equal(credential_info(c)->sha256, version_leaf(leaf)->sha256);
+	assert_null(version_key_pem(bundle, &len));
+	struct fault *f = version_read_credential(bundle, &c);
+	assert_true(f && fault_code(f) == FAULT_INVALID);
+	fault_free(f);
+}
+
+/* What comes back from a record is the same version, in every byte and value. */
+static struct version *from_record(const struct version *v, const char *id)
+{
+	struct buf description = BUF_INIT;
+	struct description d = {NULL, 0};
+	AUTO(secret_freep) struct secret *key = NULL;
+	size_t len;
+	const unsigned char *pem = version_key_pem(v, &len);
+	if (pem)
+		assert_null(secret_new(pem, len, &key));
+	description_write(version_description(v), &description);
+	assert_null(description_read(description.data, description.len, &d));
+	struct version_record r = {.id = id,
+		.kind = version_kind(v),
+		.origin = {version_authority(v), version_profile(v), version_received_at_ms(v)},
+		.description = &d,
+		.key = key};
+	r.public = version_public_pem(v, &r.public_len);
+	struct version *again = NULL;
+	struct fault *f = version_from_record(version_entry(v), &r, &again);
+	fault_free(f);
+	assert_true(!f == (again != NULL));
+	description_free(&d);
+	buf_free(&description);
+	return again;
+}
+
+static void test_from_a_record(void **arg)
+{
+	struct state *s = *arg;
+	AUTO(entry_key_unrefp) struct entry_key *entry = entry_key_new("a", NULL, 0);
+	struct version *made[] = {state_leaf(s, entry), state_bundle(s, entry)};
+	for (size_t i = 0; i < ARRAY_LEN(made); i++) {
+		AUTO(version_unrefp) struct version *again = from_record(made[i], version_id(made[i]));
+		size_t len, again_len;
+		const unsigned char *body = version_body(made[i], BODY_PLAIN, &len);
+		assert_memory_equal(version_body(again, BODY_PLAIN, &again_len), body, len);
+		assert_int_equal(again_len, len);
+		assert_string_equal(version_id(again), version_id(made[i]));
+		assert_int_equal(version_not_before_ms(again), version_not_before_ms(made[i]));
+		assert_int_equal(version_not_after_ms(again), version_not_after_ms(made[i]));
+		assert_int_equal(version_life_ms(again), version_life_ms(made[i]));
+		assert_null(from_record(made[i], "short"));
+		version_unref(made[i]);
+	}
 }
 
 /* --- bodies --- */
@@ -203,12 +266,13 @@ static void test_body_of_a_certificate(void **arg)
 {
 	struct state *s = *arg;
 	AUTO(entry_key_unrefp) struct entry_key *entry = entry_key_new("a", NULL, 0);
-	AUTO(version_unrefp) struct version *v = state_leaf(s, entry);
 	struct buf chain = BUF_INIT;
+	AUTO(credential_unrefp) struct credential *c = pki_leaf(&s->ca, "spiffe://t/x", 0, MS_PER_HOUR);
+	AUTO(version_unrefp) struct version *v = certificate(entry, c, "lab", 0);
 	AUTO(secret_freep) struct secret *key = NULL;
 	size_t len, key_len;
-	credential_chain_pem(version_credential(v), &chain);
-	assert_null(credential_key_pem(version_credential(v), &key));
+	credential_chain_pem(c, &chain);
+	assert_null(credential_key_pem(c, &key));
 	const unsigned char *bytes = version_body(v, BODY_PLAIN, &len), *key_bytes = secret_bytes(key, &key_len);
 	struct wire_field certificate = only(bytes, len, 2), source;
 	struct wire_reader r;
@@ -230,9 +294,10 @@ static void test_body_of_a_bundle(void **arg)
 	struct state *s = *arg;
 	AUTO(entry_key_unrefp) struct entry_key *entry = entry_key_new("a", NULL, 0);
 	AUTO(version_unrefp) struct version *v = state_bundle(s, entry);
+	AUTO(anchors_unrefp) struct anchors *a = pki_anchors(&s->ca, 1);
 	struct buf pem = BUF_INIT;
 	size_t len;
-	anchors_pem(version_anchors(v), &pem);
+	anchors_pem(a, &pem);
 	const unsigned char *bytes = version_body(v, BODY_PLAIN, &len);
 	struct wire_field context = only(bytes, len, 4);
 	struct wire_field source = only(context.bytes, context.len, 1);
@@ -287,6 +352,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_order_of_anchors_does_not_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_times_and_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_faces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_credential_is_read_from_the_body, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_from_a_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_body_of_a_certificate, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_body_of_a_bundle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_last_reference_is_wiped_on_the_loop, setup, teardown),

@@ -63,8 +63,7 @@ static void a_template_is_an_entry_for_each_caller(void **state)
 	assert_int_equal(rig_times(r, TOLD_PUBLISH, "default{uid=7}"), 1);
 	struct version *v = NULL;
 	must(control_get(r->control, "default{uid=8}", &v));
-	assert_true(
-		san_set_contains(&credential_info(version_credential(v))->sans, SAN_URI, "spiffe://td.example/uid/8"));
+	assert_true(san_set_contains(&version_leaf(v)->sans, SAN_URI, "spiffe://td.example/uid/8"));
 	version_unref(v);
 	struct fault *f = control_get(r->control, "default", &v);
 	assert_int_equal(fault_code(f), FAULT_CONFLICT);
@@ -245,7 +244,7 @@ static void a_reload_sends_the_policy_first(void **state)
 	rig_until(r, rig_last(r, TOLD_PUBLISH, "web")->seq > r->told[from].seq);
 	struct version *v = NULL;
 	must(control_get(r->control, "web", &v));
-	assert_true(san_set_contains(&credential_info(version_credential(v))->sans, SAN_DNS, "other.example"));
+	assert_true(san_set_contains(&version_leaf(v)->sans, SAN_DNS, "other.example"));
 	version_unref(v);
 }
 
@@ -274,7 +273,7 @@ static void an_outdated_issuance_is_not_published(void **state)
 		struct version *v = NULL;
 		must(control_get(r->control, "web", &v));
 		assert_string_equal(r->told[i].version, version_id(v));
-		assert_true(san_set_contains(&credential_info(version_credential(v))->sans, SAN_DNS, "other.example"));
+		assert_true(san_set_contains(&version_leaf(v)->sans, SAN_DNS, "other.example"));
 		version_unref(v);
 	}
 	rig_until(r, r->done);

@@ -2,6 +2,7 @@
  * earlier ones kept for a leaf life. */
 #include "control/rig.h"
 #include "base/anchors.h"
+#include "cache/description.h"
 
 static const char yaml[] = "listen: [{unix: {path: /run/x/sds.sock}}]\nauthorities: {ca: {type: builtin}}\n"
 			   "profiles: {workload: {authority: ca, lifetime: 1h}}\n"
@@ -28,7 +29,7 @@ static size_t bundle_size(struct rig *r)
 {
 	struct version *v = NULL;
 	must(control_get(r->control, "roots", &v));
-	size_t n = anchors_count(version_anchors(v));
+	size_t n = version_description(v)->count;
 	version_unref(v);
 	return n;
 }

@@ -10,6 +10,7 @@
 #include "base/credential.h"
 #include "base/fault.h"
 #include "base/secret.h"
+#include "cache/description.h"
 #include "control/trust_record.h"
 #include "pki.h"
 
@@ -93,7 +94,8 @@ static void it_survives_being_stored(void **state)
 	(void)state;
 	show(r, 0, 2, 100);
 	show(r, 1, 2, 200);
-	*of(r, 1) = (struct trust_anchor){of(r, 1)->cert, of(r, 1)->sha256, of(r, 1)->subject, 1, 2, 3, 4, 5};
+	*of(r, 1) = (struct trust_anchor){
+		of(r, 1)->cert, of(r, 1)->info, of(r, 1)->sha256, of(r, 1)->subject, 1, 2, 3, 4, 5};
 	assert_null(trust_record_encode(r, &bytes));
 	assert_null(trust_record_decode(bytes, &back));
 	assert_int_equal(trust_record_count(back), 3);
@@ -168,8 +170,17 @@ static void a_leaf_leads_to_its_root_alone(void **state)
 	int64_t now = clock_wall_ms(clock_system());
 	struct credential *c = pki_leaf(&roots[0], "spiffe://td/x", now, now + MS_PER_HOUR);
 	(void)state;
-	assert_true(trust_leads_to(c, roots[0].cert));
-	assert_false(trust_leads_to(c, roots[1].cert)); /* the same name, another key */
+	struct trust_record *r = trust_record_new();
+	struct description chain;
+	assert_null(description_of_credential(c, &chain));
+	show(r, 0, 2, 1); /* the same name, other keys */
+	assert_int_equal(trust_record_count(r), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const struct trust_anchor *a = trust_record_at(r, i);
+		assert_int_equal(trust_leads_to(&chain, a), X509_cmp(a->cert, roots[0].cert) == 0);
+	}
+	description_free(&chain);
+	trust_record_free(r);
 	credential_unref(c);
 }
 
