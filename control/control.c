@@ -306,6 +306,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 	c->started = true;
 	c->clock_offset_ms = control_now_ms(c) - clock_mono_ms(c->o.clock);
 	timer_start(c->watch, WATCH_MS);
+	trust_start(c);
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
 		e->outdated = rotation_is_outdated(e);
 		publish_current(e);
@@ -329,6 +330,7 @@ static void free_control(struct control *c)
 		entry_free(e);
 	}
 	denials_free(c);
+	verifiers_free(c);
 	quarantine_free(c);
 	mailbox_free(c->inbox.mailbox);
 	wakeup_free(c->wakeup);

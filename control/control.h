@@ -92,6 +92,8 @@ struct control_secret {
 	const char *last_error;		   /* of the last failed issuance, or NULL */
 	int64_t last_error_at_ms;
 	bool issuing, memory_only;
+	int64_t held_since_ms;	   /* a new leaf waits since then until verifiers hold its anchor; 0: none does */
+	const char *held_for;	   /* whom it waits for, or NULL */
 	size_t subscribers, acked; /* acked: hold this very version by their own word */
 	int64_t last_ack_at_ms, last_nack_at_ms;
 	const char *last_nack; /* node, version and reason, or NULL */
@@ -112,6 +114,13 @@ struct control_authority {
 	size_t issuing;
 };
 void control_each_authority(struct control *c, void (*fn)(void *arg, const struct control_authority *a), void *arg);
+/** One whose word is missing until leaves under a new anchor of the authority may be served. */
+struct control_waited {
+	const char *node, *identity, *bundle, *why; /* why: "silent", "refused", "away" */
+	int64_t since_ms;
+};
+void control_each_waited(
+	struct control *c, const char *authority, void (*fn)(void *arg, const struct control_waited *w), void *arg);
 /** Why we are not ready, or NULL. Borrowed until the next call. */
 const char *control_unready(struct control *c);
 /** Versions served that are not in the store (it could not be written). */

@@ -38,6 +38,20 @@ const struct template_list *definitions_sans(
 	return p ? &p->sans[type] : &none;
 }
 
+bool profile_uses(const struct profile_def *p, const char *authority)
+{
+	return strcmp(p->authority, authority) == 0;
+}
+
+bool definitions_bundle_has(const struct definitions *d, const struct secret_def *bundle, const char *authority)
+{
+	(void)d;
+	for (size_t i = 0; i < bundle->authority_count; i++)
+		if (strcmp(bundle->authorities[i], authority) == 0)
+			return true;
+	return false;
+}
+
 /* Insert in order, each once. */
 static size_t add_variable(const char **list, size_t count, const char *name)
 {

@@ -70,6 +70,7 @@ struct definitions {
 	size_t secret_count;
 	struct rule_def *rules;
 	size_t rule_count;
+	int64_t trust_soak_ms; /* how long absent verifiers are waited for; 0: one leaf life */
 };
 
 const struct authority_def *definitions_authority(const struct definitions *d, const char *name); /* NULL: none */
@@ -78,6 +79,9 @@ const struct secret_def *definitions_secret(const struct definitions *d, const c
 /** The SAN templates that hold for a secret: its own list where it replaces, else its profile's. */
 const struct template_list *definitions_sans(
 	const struct definitions *d, const struct secret_def *s, enum san_type type);
+bool profile_uses(const struct profile_def *p, const char *authority);
+/** Does this bundle hold the authority's anchors? */
+bool definitions_bundle_has(const struct definitions *d, const struct secret_def *bundle, const char *authority);
 enum { DEFINITION_VARIABLES_MAX = 16 };
 /** The variables that a secret's templates use, sorted, each once: the attributes of its entries, in this order. 0: it
  * is the same for all. Names are borrowed. */

@@ -54,6 +54,7 @@ void entry_free(struct entry *e)
 		e->control->memory_only--;
 	timer_free(e->timer);
 	version_unref(e->current);
+	version_unref(e->held);
 	entry_key_unref(e->key);
 	free(e->last_error);
 	free(e->last_nack);

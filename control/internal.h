@@ -15,6 +15,7 @@
 #include "control/node.h"
 #include "control/outlet.h"
 #include "control/policy.h"
+#include "control/trust_hold.h"
 #include "control/trust_record.h"
 
 struct timer;
@@ -40,6 +41,17 @@ struct subscriber {
 	int64_t since_ms, acked_at_ms, nacked_at_ms;
 	char acked[VERSION_ID_SIZE], nacked[VERSION_ID_SIZE];
 	char *nack_text;
+	struct version *held; /* of a bundle: the latest version that it ACKed; NULL: none that we know of */
+};
+
+/* A node that subscribed to a bundle and is not connected now. */
+struct absent {
+	UT_hash_handle hh; /* control.absent, by key */
+	char *key;	   /* identity, node, bundle */
+	char *identity, *node;
+	struct entry_key *bundle;
+	struct version *held; /* or NULL */
+	int64_t left_ms;      /* wall */
 };
 
 /* Somebody who waits for an entry's next version (rotate). */
@@ -62,6 +74,8 @@ struct entry {
 	bool withdrawn;		      /* a reload took its definition: current goes, whatever the store says */
 	unsigned awaited;	      /* publications that workers have not taken in */
 	struct issuance *issuance;
+	struct version *held; /* issued, but verifiers do not hold its anchor yet: it is served when they do */
+	int64_t held_since_ms;
 	struct timer *timer;
 	struct backoff backoff;
 	int64_t retry_at_ms; /* wall; 0 none */
@@ -135,7 +149,9 @@ struct control {
 	void *ready_arg;
 	struct timer *watch; /* clock jumps, ends of quarantines */
 	int64_t clock_offset_ms;
-	int64_t trust_reviewed_ms; /* wall */
+	struct absent *absent;
+	int64_t trust_used_ms;	  /* wall: when it was last looked which anchors are in use */
+	int64_t trust_settled_ms; /* wall: proxies have come back after our start */
 	char *unready;
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -195,6 +211,24 @@ void trust_done(struct trust *t);
 void trust_save(struct authority *a);
 void trust_shown(struct authority *a); /* the driver's anchors are there, or are others */
 void trust_watch(struct control *c, int64_t now_ms);
+/* trust_switch.c */
+void trust_start(struct control *c);
+void trust_review(struct authority *a, int64_t now_ms); /* what has become ready is noted, and what waited goes on */
+/** May verifiers of e's leaf in use lack the anchor of v, a leaf of the same entry? */
+bool trust_must_wait(const struct entry *e, const struct version *v);
+int64_t trust_leaf_life_ms(const struct control *c, const char *authority); /* longest of its profiles; 0: none */
+/** Who does not hold the anchor of v (NULL: one that is not ready); for messages. The caller owns it. */
+char *trust_waited_for(struct authority *a, const struct version *v, size_t *ret_count);
+void trust_note_held(struct entry *e);
+void trust_note_passed_over(struct entry *e);
+/* trust_verifiers.c */
+void verifier_joined(struct control *c, const struct subscriber *s);
+void verifier_acked(struct subscriber *s);
+void verifier_left(struct control *c, struct subscriber *s, bool stream_ended);
+/** Who should hold this anchor of the authority. Texts are borrowed until the next turn; the list is the caller's. */
+size_t verifiers_of(struct control *c, const char *authority, X509 *anchor, struct trust_verifier **ret);
+void verifiers_sweep(struct control *c, int64_t keep_ms, int64_t now_ms);
+void verifiers_free(struct control *c);
 
 /* reports.c */
 void reports_read(struct control *c);
@@ -226,4 +260,5 @@ void control_make_exact_entries(struct control *c);
 void meters_issued(struct control *c, const char *authority, const struct fault *f); /* f NULL: accepted */
 void meters_denied(struct control *c);
 void meters_discarded(struct control *c);
+void meters_passed_over(struct control *c, size_t nodes);
 #endif

@@ -10,7 +10,7 @@ enum { SECRETS_MAX = 20000, AUTHORITIES_MAX = 256 };
 struct control_meters {
 	struct metrics *registry;
 	struct metrics_family *issued, *failed;
-	struct counter *denials, *discarded;
+	struct counter *denials, *discarded, *passed_over;
 };
 
 typedef double secret_value_fn(const struct entry *e);
@@ -74,6 +74,15 @@ static void collect_memory_only(void *arg, struct metrics_sink *sink)
 	metrics_emit(sink, NULL, (double)c->memory_only);
 }
 
+static void collect_held(void *arg, struct metrics_sink *sink)
+{
+	const struct control *c = arg;
+	size_t n = 0;
+	for (const struct entry *e = c->entries; e; e = e->hh.next)
+		n += e->held != NULL;
+	metrics_emit(sink, NULL, (double)n);
+}
+
 static void collect_wanted_unknown(void *arg, struct metrics_sink *sink)
 {
 	const struct control *c = arg;
@@ -112,6 +121,12 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 	k->denials = metrics_add_counter(m, "leafcast_denials", "Names asked for that policy does not grant.");
 	k->discarded = metrics_add_counter(
 		m, "leafcast_versions_discarded", "Leaves wiped because their definition changed meanwhile.");
+	k->passed_over = metrics_add_counter(m, "leafcast_trust_passed_over",
+		"Nodes that did not hold a new anchor when a leaf under it could wait no longer.");
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_leaves_held",
+			.help = "New leaves that wait until verifiers hold their anchor."},
+		collect_held, c);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_secret_not_after_timestamp_seconds",
 			.help = "When the version served now ends.",
@@ -176,4 +191,10 @@ void meters_discarded(struct control *c)
 {
 	if (c->meters)
 		counter_inc(c->meters->discarded);
+}
+
+void meters_passed_over(struct control *c, size_t nodes)
+{
+	if (c->meters)
+		counter_add(c->meters->passed_over, nodes);
 }

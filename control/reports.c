@@ -63,6 +63,7 @@ static void acked(struct control *c, unsigned worker, const struct report *r)
 		return;
 	s->acked_at_ms = s->entry->last_ack_at_ms = control_now_ms(c);
 	memcpy(s->acked, r->acked_version, sizeof s->acked);
+	verifier_acked(s);
 	log_event(LOG_DEBUG, "secret.acked", LS("secret", entry_key_text(s->entry->key)),
 		LS("node", r->node ? r->node->id : ""), LS("version", r->acked_version),
 		LI("push_to_ack_ms", r->push_to_ack_ms));

@@ -132,6 +132,12 @@ static void on_published(void *arg, struct fault *f)
 	tell_waiters(e, NULL);
 }
 
+static void drop_held(struct entry *e)
+{
+	version_unref(e->held);
+	e->held = NULL;
+}
+
 static void on_leaf(void *arg, struct fault *f, struct credential *c)
 {
 	struct entry *e = arg;
@@ -152,7 +158,53 @@ static void on_leaf(void *arg, struct fault *f, struct credential *c)
 	e->retry_at_ms = 0;
 	backoff_reset(&e->backoff);
 	entry_set_error(e, NULL);
-	publish_version(e, v, "secret.issued", NULL, on_published, e);
+	drop_held(e);
+	if (!trust_must_wait(e, v)) {
+		publish_version(e, v, "secret.issued", NULL, on_published, e);
+		return;
+	}
+	e->held = v;
+	e->held_since_ms = control_now_ms(e->control);
+	trust_note_held(e);
+	rotation_replan(e);
+}
+
+/* --- a leaf that waits for its anchor (trust_switch.c) --- */
+
+/* An order is not kept waiting for proxies. */
+static void answer_held(struct entry *e)
+{
+	size_t count;
+	struct authority *a = authority_find(e->control, version_authority(e->held));
+	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, &count);
+	AUTO(fault_freep)
+	struct fault *f = fault_new(FAULT_CONFLICT,
+		"%s: the new certificate is under an anchor that not every verifier holds yet; it is served when they "
+		"do: %s",
+		entry_key_text(e->key), who);
+	e->ordered = false;
+	tell_waiters(e, f);
+}
+
+/* True: it goes on waiting. Otherwise it is on its way, or it was dropped because it has become old. */
+static bool wait_on(struct entry *e, int64_t now)
+{
+	int64_t patience = trust_patience_ends_ms(version_not_after_ms(e->current), version_life_ms(e->current));
+	bool must = trust_must_wait(e, e->held);
+	if (now >= trust_patience_ends_ms(version_not_after_ms(e->held), version_life_ms(e->held))) {
+		drop_held(e);
+		return false;
+	}
+	if (must && now < patience) {
+		if (e->waiters)
+			answer_held(e);
+		timer_start(e->timer, patience - now > LONGEST_WAIT_MS ? LONGEST_WAIT_MS : patience - now);
+		return true;
+	}
+	if (must)
+		trust_note_passed_over(e);
+	publish_version(e, TAKE(e->held), "secret.issued", NULL, on_published, e);
+	return true;
 }
 
 static void begin(struct entry *e)
@@ -191,6 +243,8 @@ void rotation_replan(struct entry *e)
 	if (!e->timer)
 		e->timer = timer_new(c->o.loop, on_timer, e);
 	timer_stop(e->timer);
+	if (e->held && wait_on(e, now))
+		return;
 	switch (p.action) {
 	case ROTATION_IDLE:
 		break;
@@ -211,6 +265,7 @@ void rotation_stop(struct entry *e)
 		issuance_cancel(e->issuance);
 		e->issuance = NULL;
 	}
+	drop_held(e);
 	if (e->timer)
 		timer_stop(e->timer);
 }
@@ -239,5 +294,8 @@ void rotation_order(struct entry *e, control_done_fn *done, void *arg)
 	LL_APPEND(e->waiters, w);
 	e->ordered = true;
 	e->retry_at_ms = 0;
-	rotation_replan(e);
+	if (e->held)
+		timer_start(e->timer, 0); /* it is answered that one waits: not before this call has returned */
+	else
+		rotation_replan(e);
 }

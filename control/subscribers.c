@@ -16,8 +16,9 @@ struct subscriber *subscriber_find(struct control *c, unsigned worker, const str
 	return s;
 }
 
-static void leave_entry(struct subscriber *s)
+static void leave_entry(struct subscriber *s, bool stream_ended)
 {
+	verifier_left(s->entry->control, s, stream_ended);
 	DL_DELETE(s->entry->subscribers, s);
 	s->entry->subscriber_count--;
 	entry_drop_if_idle(s->entry);
@@ -44,10 +45,12 @@ struct subscriber *subscriber_note(struct control *c, unsigned worker, const str
 		HASH_ADD(hh, c->subscribers, id, sizeof s->id, s);
 		join_entry(s, e);
 	} else if (s->entry != e) { /* the template changed by a reload */
-		leave_entry(s);
+		leave_entry(s, false);
 		join_entry(s, e);
 	}
 	e->wanted_at_ms = control_now_ms(c);
+	if (c->absent)
+		verifier_joined(c, s);
 	return s;
 }
 
@@ -55,7 +58,7 @@ void subscriber_gone(struct control *c, struct subscriber *s)
 {
 	HASH_DELETE(hh, c->subscribers, s);
 	s->entry->wanted_at_ms = control_now_ms(c);
-	leave_entry(s);
+	leave_entry(s, true);
 	identity_unref(s->identity);
 	node_unref(s->node);
 	free(s->nack_text);

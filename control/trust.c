@@ -1,6 +1,6 @@
 /* control/trust.c - what is known of each authority's anchors: loaded before its driver starts, brought up to date when
  * it shows others, saved when something changed. Earlier anchors stay until no leaf under them was served for one leaf
- * life. Not its duty: whether verifiers hold them (trust_hold.c). */
+ * life. Not its duty: whether verifiers hold them (trust_switch.c). */
 #include "base/anchors.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -96,6 +96,7 @@ void trust_shown(struct authority *a)
 		return;
 	trust_save(a);
 	tell_changed(a);
+	trust_review(a, control_now_ms(authority_control(a)));
 }
 
 /* --- what is served --- */
@@ -115,24 +116,13 @@ static bool note_use(struct trust_record *r, const struct version *v, int64_t no
 	return first;
 }
 
-static int64_t longest_life_ms(const struct control *c, const char *authority)
-{
-	int64_t longest = 0;
-	for (size_t i = 0; i < c->definitions->profile_count; i++) {
-		const struct profile_def *p = &c->definitions->profiles[i];
-		if (strcmp(p->authority, authority) == 0 && p->lifetime_ms > longest)
-			longest = p->lifetime_ms;
-	}
-	return longest;
-}
-
 static bool is_served_under(const struct entry *e, const struct authority *a)
 {
 	return e->current && version_leaf(e->current) && version_authority(e->current) &&
 	       strcmp(version_authority(e->current), authority_name(a)) == 0;
 }
 
-static void review(struct authority *a, int64_t now)
+static void review_use(struct authority *a, int64_t now)
 {
 	struct control *c = authority_control(a);
 	struct trust *t = authority_trust(a);
@@ -140,18 +130,30 @@ static void review(struct authority *a, int64_t now)
 	for (const struct entry *e = c->entries; e; e = e->hh.next)
 		if (is_served_under(e, a))
 			first = note_use(t->record, e->current, now) || first;
-	bool swept = trust_record_sweep(t->record, longest_life_ms(c, authority_name(a)), now);
+	bool swept = trust_record_sweep(t->record, trust_leaf_life_ms(c, authority_name(a)), now);
 	if (first || swept || now - t->saved_at_ms >= USE_SAVED_EVERY_MS)
 		trust_save(a);
 	if (swept)
 		tell_changed(a);
 }
 
+static int64_t longest_life_ms(const struct control *c)
+{
+	int64_t longest = 0;
+	for (size_t i = 0; i < c->definitions->profile_count; i++)
+		if (c->definitions->profiles[i].lifetime_ms > longest)
+			longest = c->definitions->profiles[i].lifetime_ms;
+	return longest;
+}
+
 void trust_watch(struct control *c, int64_t now_ms)
 {
-	if (now_ms - c->trust_reviewed_ms < USE_EVERY_MS && now_ms >= c->trust_reviewed_ms)
-		return;
-	c->trust_reviewed_ms = now_ms;
 	for (struct authority *a = c->authorities; a; a = authority_next(a))
-		review(a, now_ms);
+		trust_review(a, now_ms);
+	if (now_ms - c->trust_used_ms < USE_EVERY_MS && now_ms >= c->trust_used_ms)
+		return;
+	c->trust_used_ms = now_ms;
+	for (struct authority *a = c->authorities; a; a = authority_next(a))
+		review_use(a, now_ms);
+	verifiers_sweep(c, longest_life_ms(c), now_ms);
 }

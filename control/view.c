@@ -29,10 +29,18 @@ static char *source_of(const struct entry *e)
 	return mem_printf("%s (%s)", p->name, p->authority);
 }
 
+static char *held_for_of(const struct entry *e)
+{
+	struct authority *a = e->held ? authority_find(e->control, version_authority(e->held)) : NULL;
+	size_t count;
+	return a ? trust_waited_for(a, e->held, &count) : NULL;
+}
+
 void control_each_secret(struct control *c, void (*fn)(void *arg, const struct control_secret *s), void *arg)
 {
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
 		AUTO(mem_freep) char *source = source_of(e);
+		AUTO(mem_freep) char *held_for = held_for_of(e);
 		const struct control_secret s = {.name = entry_key_name(e->key),
 			.entry = entry_key_text(e->key),
 			.source = source,
@@ -43,6 +51,8 @@ void control_each_secret(struct control *c, void (*fn)(void *arg, const struct c
 			.last_error_at_ms = e->last_error_at_ms,
 			.issuing = e->issuance != NULL,
 			.memory_only = e->memory_only,
+			.held_since_ms = e->held ? e->held_since_ms : 0,
+			.held_for = held_for,
 			.subscribers = e->subscriber_count,
 			.acked = count_acked(e),
 			.last_ack_at_ms = e->last_ack_at_ms,

@@ -79,6 +79,18 @@ static const struct field admin_fields[] = {
 };
 static const struct field_set admin_set = {"admin", admin_fields, ARRAY_LEN(admin_fields)};
 
+static const struct field trust_fields[] = {
+	{.key = "soak",
+		.type = FIELD_DURATION,
+		FIELD_AT(struct config, trust_soak_ms),
+		.min = 1000,
+		.max = INT64_C(90) * 24 * 3600 * 1000,
+		.otherwise = "one leaf life",
+		.help = "how long proxies that went away are waited for before leaves under a new root are served; "
+			"connected ones are always waited for"},
+};
+static const struct field_set trust_set = {"trust", trust_fields, ARRAY_LEN(trust_fields)};
+
 /* In this order they are read: what others refer to comes first. */
 static const struct field root_fields[] = {
 	{.key = "workers",
@@ -94,6 +106,7 @@ static const struct field root_fields[] = {
 	{.key = "state", .type = FIELD_GROUP, .group = &state_set, .help = "what outlives a restart"},
 	{.key = "admin", .type = FIELD_GROUP, .group = &admin_set, .help = "the operator's commands"},
 	{.key = "limits", .type = FIELD_GROUP, .items = config_limit_fields, .help = "what clients may use"},
+	{.key = "trust", .type = FIELD_GROUP, .group = &trust_set, .help = "changes of roots"},
 	{.key = "authorities",
 		.type = FIELD_OTHER,
 		.read = config_read_authorities,
@@ -205,6 +218,7 @@ static void read_root(struct config_reader *r)
 	if (!has_authorities)
 		config_add_default_authority(r);
 	if (fields_read(r, &root_set, root, r->config)) {
+		r->config->definitions->trust_soak_ms = r->config->trust_soak_ms;
 		find_paths(r, root);
 		check_admin_path(r, root);
 	}

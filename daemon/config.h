@@ -46,8 +46,9 @@ struct config {
 	size_t listen_count;
 	int64_t drain_grace_ms;
 	char *state_path;
-	char *seal_file;  /* NULL: seal.key in the state folder */
-	char *admin_path; /* of the admin socket */
+	char *seal_file;       /* NULL: seal.key in the state folder */
+	char *admin_path;      /* of the admin socket */
+	int64_t trust_soak_ms; /* moved into the definitions */
 	struct sds_limits limits;
 	struct definitions *definitions; /* NULL once taken */
 };

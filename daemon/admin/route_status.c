@@ -93,6 +93,8 @@ static void add_secret(void *arg, const struct control_secret *s)
 	set(o, "last_error", text_value(s->last_error));
 	set(o, "last_error_at", time_value(s->last_error_at_ms));
 	set(o, "wanted_at", time_value(s->wanted_at_ms));
+	set(o, "held_since", time_value(s->held_since_ms));
+	set(o, "held_for", text_value(s->held_for));
 	(void)json_array_append_new(l->array, o);
 }
 

@@ -98,6 +98,13 @@ static void print_troubles(const json_t *list, const char *now, const char *name
 			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "last_nack"));
 			(void)printf("\n%s was NACKed %s: %s\n", entry, at, text);
 		}
+		if (!json_is_null(json_object_get(s, "held_since"))) {
+			AUTO(mem_freep) char *at = relative_time(s, "held_since", now);
+			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "held_for"));
+			(void)printf(
+				"\n%s has a new certificate that waits (since %s) until proxies hold its root: %s\n",
+				entry, at, text);
+		}
 		if (strcmp(text_or_dash(s, "state"), "unknown") == 0)
 			(void)printf("\n%s is asked for by %lld streams, and nobody defined it\n", entry,
 				(long long)json_integer_value(json_object_get(s, "subscribers")));

@@ -99,7 +99,7 @@ static void test_errors(void **state)
 			":2:1: key \"listen\" is there twice, first in line 1; keep one of them\n"},
 		{TEXT(LISTEN "secrets: {[a]: b}\n"), ":2:11: a key is a list; a key is a text\n"},
 		{TEXT("- a\n"), ":1:1: the config is a list; it takes a mapping with workers, log, drain, state, "
-				"admin, limits, authorities, profiles, secrets, listen, policy\n"},
+				"admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		{TEXT("x"), ":1:1: the config is \"x\"; it takes a mapping with workers, log, drain, state, admin, "
 			    "limits, authorities, profiles, secrets, listen, policy\n"},
 		/* Keys. */
@@ -107,7 +107,7 @@ static void test_errors(void **state)
 			":1:1: \"listen\" is missing in the config; it is the list of places where proxies connect\n"},
 		{TEXT(LISTEN "worker: 1\n"),
 			":2:1: unknown key \"worker\" in the config; did you mean \"workers\"? There are: workers, "
-			"log, drain, state, admin, limits, authorities, profiles, secrets, listen, policy\n"},
+			"log, drain, state, admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		{TEXT(LISTEN "zzzzzz: 1\n"),
 			":2:1: unknown key \"zzzzzz\" in the config; there are: workers, log, drain, state, admin, "
 			"limits, authorities, profiles, secrets, listen, policy\n"},

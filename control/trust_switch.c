@@ -1,0 +1,213 @@
+/* control/trust_switch.c - a leaf under an anchor that verifiers do not hold yet waits (design.md, flow B): which
+ * anchors are ready, which leaves wait, and who is passed over when one cannot wait any longer. */
+#include "base/anchors.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "control/internal.h"
+
+/* After a restart proxies come back within this time: Envoy's longest pause between two tries is 30 s. */
+#define SETTLE_MS (INT64_C(60) * MS_PER_S)
+/* How many are named in one message. */
+enum { NAMED_MAX = 8 };
+
+int64_t trust_leaf_life_ms(const struct control *c, const char *authority)
+{
+	int64_t longest = 0;
+	for (size_t i = 0; i < c->definitions->profile_count; i++) {
+		const struct profile_def *p = &c->definitions->profiles[i];
+		if (profile_uses(p, authority) && p->lifetime_ms > longest)
+			longest = p->lifetime_ms;
+	}
+	return longest;
+}
+
+void trust_start(struct control *c)
+{
+	c->trust_settled_ms = c->o.first_start ? 0 : control_now_ms(c) + SETTLE_MS;
+}
+
+/* The verifiers of the result are the caller's to free. */
+static struct trust_hold_facts facts_of(struct authority *a, const struct trust_anchor *anchor)
+{
+	struct control *c = authority_control(a);
+	struct trust_verifier *list;
+	size_t count = verifiers_of(c, authority_name(a), anchor->cert, &list);
+	int64_t life = trust_leaf_life_ms(c, authority_name(a));
+	life = anchor->life_ms > life ? anchor->life_ms : life;
+	int64_t soak = c->definitions->trust_soak_ms;
+	return (struct trust_hold_facts){.verifiers = list,
+		.count = count,
+		.shown_ms = anchor->since_ms,
+		.soak_ms = soak ? soak : life,
+		.leaf_life_ms = life,
+		.settled_ms = c->trust_settled_ms};
+}
+
+static void free_facts(struct trust_hold_facts *f)
+{
+	free((struct trust_verifier *)f->verifiers);
+}
+
+static bool review_anchor(struct authority *a, struct trust_anchor *anchor, int64_t now)
+{
+	struct trust_hold_facts f = facts_of(a, anchor);
+	bool ready = trust_hold(&f, now).ready;
+	size_t count = f.count;
+	free_facts(&f);
+	if (!ready)
+		return false;
+	anchor->ready_ms = now;
+	log_event(LOG_INFO, "authority.anchor_ready", LS("authority", authority_name(a)), LS("sha256", anchor->sha256),
+		LS("subject", anchor->subject), LI("verifiers", count));
+	return true;
+}
+
+void trust_review(struct authority *a, int64_t now_ms)
+{
+	struct control *c = authority_control(a);
+	struct trust_record *r = authority_trust(a)->record;
+	bool changed = false;
+	for (size_t i = 0; i < trust_record_count(r); i++)
+		if (!trust_record_at(r, i)->ready_ms)
+			changed = review_anchor(a, trust_record_at(r, i), now_ms) || changed;
+	if (!changed)
+		return;
+	trust_save(a);
+	for (struct entry *e = c->entries, *next; e; e = next) {
+		next = e->hh.next;
+		if (e->held)
+			rotation_replan(e);
+	}
+}
+
+/* Verifiers of the leaf in use are verifiers of the new one when both lead to the same anchor. */
+static bool changes_anchor(struct trust_record *r, const struct version *from, const struct version *to)
+{
+	for (size_t i = 0; i < trust_record_count(r); i++) {
+		X509 *anchor = trust_record_at(r, i)->cert;
+		if (trust_leads_to(version_credential(from), anchor) && trust_leads_to(version_credential(to), anchor))
+			return false;
+	}
+	return true;
+}
+
+bool trust_must_wait(const struct entry *e, const struct version *v)
+{
+	struct authority *a = authority_find(e->control, version_authority(v));
+	if (!a || !e->current || !version_credential(e->current))
+		return false; /* nothing else could be served meanwhile */
+	struct trust_record *r = authority_trust(a)->record;
+	if (!changes_anchor(r, e->current, v))
+		return false;
+	AUTO(anchors_unrefp) struct anchors *ready = trust_record_ready_anchors(r);
+	if (!ready)
+		return true;
+	struct fault *f = anchors_verify(ready, credential_chain(version_credential(v)), 0, control_now_ms(e->control));
+	bool wait = f != NULL;
+	fault_ignore(f, "it leads to an anchor that is not ready");
+	return wait;
+}
+
+/* --- who is waited for --- */
+
+static const struct trust_anchor *anchor_of(struct authority *a, const struct version *v)
+{
+	struct trust_record *r = authority_trust(a)->record;
+	for (size_t i = 0; i < trust_record_count(r); i++)
+		if (!trust_record_at(r, i)->ready_ms &&
+			(!v || trust_leads_to(version_credential(v), trust_record_at(r, i)->cert)))
+			return trust_record_at(r, i);
+	return NULL;
+}
+
+static void name_verifier(struct buf *b, const struct trust_verifier *v, enum trust_wait wait)
+{
+	buf_add_text(b, "node \"");
+	text_add_escaped(b, v->node, strlen(v->node));
+	buf_add_text(b, "\" (");
+	text_add_escaped(b, v->identity, strlen(v->identity));
+	buf_add_text(b, ") has not taken ");
+	text_add_escaped(b, v->bundle, strlen(v->bundle));
+	buf_printf(b, ": %s", trust_wait_name(wait));
+}
+
+char *trust_waited_for(struct authority *a, const struct version *v, size_t *ret_count)
+{
+	const struct trust_anchor *anchor = anchor_of(a, v);
+	int64_t now = control_now_ms(authority_control(a));
+	struct buf b = BUF_INIT;
+	size_t named = 0;
+	*ret_count = 0;
+	if (anchor) {
+		struct trust_hold_facts f = facts_of(a, anchor);
+		for (size_t i = 0; i < f.count; i++) {
+			enum trust_wait wait = trust_wait_of(&f, &f.verifiers[i], now);
+			if (wait == TRUST_WAIT_NONE)
+				continue;
+			++*ret_count;
+			if (named++ >= NAMED_MAX)
+				continue;
+			buf_add_text(&b, named > 1 ? "; " : "");
+			name_verifier(&b, &f.verifiers[i], wait);
+		}
+		free_facts(&f);
+	}
+	if (*ret_count > NAMED_MAX)
+		buf_printf(&b, "; and %zu more", *ret_count - NAMED_MAX);
+	else if (!*ret_count)
+		buf_add_text(&b, "proxies have time to come back after the restart");
+	return buf_take_text(&b);
+}
+
+void trust_note_held(struct entry *e)
+{
+	struct control *c = e->control;
+	struct authority *a = authority_find(c, version_authority(e->held));
+	size_t count;
+	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, &count);
+	audit_record(c, NULL, "trust.leaf_held", entry_key_text(e->key), version_id(e->held), NULL, who);
+	log_event(LOG_WARN, "trust.leaf_held", LS("secret", entry_key_text(e->key)), LS("authority", authority_name(a)),
+		LI("waiting_for", count), LS("who", who),
+		LT("goes_ahead",
+			trust_patience_ends_ms(version_not_after_ms(e->current), version_life_ms(e->current))));
+}
+
+void trust_note_passed_over(struct entry *e)
+{
+	struct control *c = e->control;
+	struct authority *a = authority_find(c, version_authority(e->held));
+	size_t count;
+	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, &count);
+	meters_passed_over(c, count);
+	audit_record(c, NULL, "trust.passed_over", entry_key_text(e->key), version_id(e->held), NULL, who);
+	log_event(LOG_ERROR, "trust.passed_over", LS("secret", entry_key_text(e->key)),
+		LS("authority", authority_name(a)), LI("nodes", count), LS("who", who),
+		LS("effect", "the leaf in use ends soon: the new one is served, and they may refuse it"));
+}
+
+void control_each_waited(
+	struct control *c, const char *authority, void (*fn)(void *arg, const struct control_waited *w), void *arg)
+{
+	struct authority *a = authority_find(c, authority);
+	const struct trust_anchor *anchor = a ? anchor_of(a, NULL) : NULL;
+	if (!anchor)
+		return;
+	int64_t now = control_now_ms(c);
+	struct trust_hold_facts f = facts_of(a, anchor);
+	for (size_t i = 0; i < f.count; i++) {
+		const struct trust_verifier *v = &f.verifiers[i];
+		enum trust_wait wait = trust_wait_of(&f, v, now);
+		const struct control_waited view = {.node = v->node,
+			.identity = v->identity,
+			.bundle = v->bundle,
+			.why = trust_wait_name(wait),
+			.since_ms = v->since_ms};
+		if (wait != TRUST_WAIT_NONE)
+			fn(arg, &view);
+	}
+	free_facts(&f);
+}

@@ -1,0 +1,269 @@
+/* tests/unit/control/test_trust_switch.c - a leaf under a new root waits until the proxies that verify hold the root.
+ */
+#include "control/rig.h"
+#include "base/anchors.h"
+#include "base/credential.h"
+
+static const char yaml[] = "listen: [{unix: {path: /run/x/sds.sock}}]\nauthorities: {ca: {type: builtin}}\n"
+			   "profiles: {workload: {authority: ca, lifetime: 1h}}\n"
+			   "secrets: {web: {profile: workload, dns: [web.example]}, roots: {bundle: [ca]}}\n"
+			   "policy: [{who: {uid: 7}, may: [\"**\"]}]\ntrust: {soak: 10m}\n";
+static const char other_name[] = "listen: [{unix: {path: /run/x/sds.sock}}]\nauthorities: {ca: {type: builtin}}\n"
+				 "profiles: {workload: {authority: ca, lifetime: 1h}}\n"
+				 "secrets: {web: {profile: workload, dns: [x.example]}, roots: {bundle: [ca]}}\n"
+				 "policy: [{who: {uid: 7}, may: [\"**\"]}]\ntrust: {soak: 10m}\n";
+
+static struct pki_ca next_root;
+
+static int start(void **state)
+{
+	struct rig *r = rig_prepare();
+	r->fakes[0].name = "ca";
+	*state = r;
+	next_root = pki_ca_new("the next root");
+	rig_start(r, yaml);
+	rig_until(r, r->ready);
+	rig_until(r, rig_last(r, TOLD_PUBLISH, "roots"));
+	return 0;
+}
+
+static int stop(void **state)
+{
+	rig_free(*state);
+	pki_ca_free(&next_root);
+	return 0;
+}
+
+/* The authority shows both roots and signs under the new one. */
+static void switch_root(struct rig *r)
+{
+	const struct pki_ca both[] = {r->fakes[0].root, next_root};
+	char before[33];
+	(void)snprintf(before, sizeof before, "%s", rig_last(r, TOLD_PUBLISH, "roots")->version);
+	r->fakes[0].ca->script.root = &next_root;
+	fake_ca_show(r->fakes[0].ca, both, 2);
+	rig_until(r, strcmp(rig_last(r, TOLD_PUBLISH, "roots")->version, before) != 0);
+}
+
+static const char *roots_version(struct rig *r)
+{
+	return rig_last(r, TOLD_PUBLISH, "roots")->version;
+}
+
+static bool web_is_under(struct rig *r, const struct pki_ca *root)
+{
+	struct version *v = NULL;
+	struct anchors *a = pki_anchors(root, 1);
+	must(control_get(r->control, "web", &v));
+	struct fault *f = anchors_verify(a, credential_chain(version_credential(v)), 0, clock_wall_ms(&r->clock));
+	bool yes = !f;
+	fault_free(f);
+	version_unref(v);
+	anchors_unref(a);
+	return yes;
+}
+
+static void rotate(struct rig *r)
+{
+	r->done = false;
+	fault_free(TAKE(r->fault));
+	control_rotate(r->control, "web", "uid 0", rig_on_done, r);
+	assert_false(r->done);
+	rig_until(r, r->done);
+}
+
+/* The order is answered at once, and says who is in the way. */
+static void rotate_is_held(struct rig *r, const char *why)
+{
+	rotate(r);
+	assert_non_null(r->fault);
+	assert_int_equal(fault_code(r->fault), FAULT_CONFLICT);
+	if (!strstr(fault_text(r->fault), why))
+		fail_msg("no \"%s\" in: %s", why, fault_text(r->fault));
+	fault_free(TAKE(r->fault));
+	assert_true(web_is_under(r, &r->fakes[0].root));
+}
+
+static void seen_secret(void *arg, const struct control_secret *s)
+{
+	bool *held = arg;
+	if (strcmp(s->name, "web") == 0)
+		*held = s->held_since_ms != 0 && s->held_for != NULL;
+}
+
+static bool status_says_held(struct rig *r)
+{
+	bool held = false;
+	control_each_secret(r->control, seen_secret, &held);
+	return held;
+}
+
+static void count_waited(void *arg, const struct control_waited *w)
+{
+	assert_string_equal(w->node, "node-1");
+	assert_string_equal(w->bundle, "roots");
+	++*(size_t *)arg;
+}
+
+static size_t waited(struct rig *r)
+{
+	size_t n = 0;
+	control_each_waited(r->control, "ca", count_waited, &n);
+	return n;
+}
+
+static void the_leaf_waits_for_the_ack_of_the_bundle(void **state)
+{
+	struct rig *r = *state;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	rig_until(r, waited(r) == 0); /* the first root is held */
+	switch_root(r);
+	rotate_is_held(r, "node \"node-1\"");
+	assert_true(status_says_held(r));
+	assert_int_equal(waited(r), 1);
+	size_t requests = r->fakes[0].ca->requests;
+	rotate_is_held(r, "silent");
+	assert_int_equal(r->fakes[0].ca->requests, requests); /* the one that waits is good enough */
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	rig_until(r, web_is_under(r, &next_root));
+	assert_false(status_says_held(r));
+	assert_int_equal(r->fakes[0].ca->requests, requests);
+	rotate(r); /* from now on nothing waits */
+	assert_null(r->fault);
+}
+
+static void an_ack_of_the_former_bundle_is_not_enough(void **state)
+{
+	struct rig *r = *state;
+	char former[33];
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	(void)snprintf(former, sizeof former, "%s", roots_version(r));
+	switch_root(r);
+	rig_report(r, REPORT_ACKED, 7, "roots", former);
+	rotate_is_held(r, "silent");
+}
+
+static void a_nack_holds_it_until_the_last_fifth(void **state)
+{
+	struct rig *r = *state;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	switch_root(r);
+	rig_report(r, REPORT_NACKED, 7, "roots", roots_version(r));
+	rotate_is_held(r, "refused");
+	r->shift_ms += 47 * MS_PER_MIN;
+	rotate_is_held(r, "refused"); /* also long after the soak time */
+	r->shift_ms += 2 * MS_PER_MIN;
+	rotate(r);
+	assert_null(r->fault);
+	assert_true(web_is_under(r, &next_root));
+	assert_int_equal(waited(r), 1); /* it is passed over, not forgotten */
+	rotate(r);
+	assert_null(r->fault);
+}
+
+static void nobody_subscribed_is_no_hold(void **state)
+{
+	struct rig *r = *state;
+	switch_root(r);
+	rotate(r);
+	assert_null(r->fault);
+	assert_true(web_is_under(r, &next_root));
+}
+
+static void who_went_away_is_waited_for_until_the_soak_has_passed(void **state)
+{
+	struct rig *r = *state;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	rig_report(r, REPORT_GONE, 7, "roots", NULL);
+	switch_root(r);
+	rotate_is_held(r, "away");
+	r->shift_ms += 9 * MS_PER_MIN;
+	rotate_is_held(r, "away");
+	r->shift_ms += 2 * MS_PER_MIN;
+	rig_until(r, web_is_under(r, &next_root));
+}
+
+static void who_comes_back_has_to_answer(void **state)
+{
+	struct rig *r = *state;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rig_report(r, REPORT_GONE, 7, "roots", NULL);
+	switch_root(r);
+	rotate_is_held(r, "away");
+	r->stream = 2;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rotate_is_held(r, "silent");
+	assert_int_equal(waited(r), 1);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	rig_until(r, web_is_under(r, &next_root));
+}
+
+static void after_a_restart_proxies_have_time_to_come_back(void **state)
+{
+	struct rig *r = *state;
+	struct pki_ca old = r->fakes[0].root;
+	rig_stop(r);
+	r->fakes[0].root = next_root;
+	next_root = old; /* freed by stop() */
+	rig_start(r, yaml);
+	rig_until(r, control_anchors(r->control, "ca") && anchors_count(control_anchors(r->control, "ca")) == 2);
+	rotate(r);
+	assert_non_null(r->fault);
+	assert_non_null(strstr(fault_text(r->fault), "come back"));
+	fault_free(TAKE(r->fault));
+	r->shift_ms += 61 * MS_PER_S;
+	rig_until(r, web_is_under(r, &r->fakes[0].root));
+}
+
+static void ready_is_remembered_over_a_restart(void **state)
+{
+	struct rig *r = *state;
+	switch_root(r);
+	rig_until(r, waited(r) == 0);
+	rig_stop(r);
+	rig_start(r, yaml);
+	const struct pki_ca both[] = {r->fakes[0].root, next_root};
+	fake_ca_show(r->fakes[0].ca, both, 2);
+	r->fakes[0].ca->script.root = &next_root;
+	rotate(r);
+	assert_null(r->fault);
+	assert_true(web_is_under(r, &next_root));
+}
+
+static void a_reload_drops_what_waits(void **state)
+{
+	struct rig *r = *state;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	switch_root(r);
+	rotate_is_held(r, "silent");
+	size_t requests = r->fakes[0].ca->requests;
+	must(control_reload(r->control, rig_definitions(other_name)));
+	rig_until(r, r->fakes[0].ca->requests > requests && status_says_held(r));
+	assert_true(web_is_under(r, &r->fakes[0].root));
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	rig_until(r, web_is_under(r, &next_root));
+	struct version *v = NULL;
+	must(control_get(r->control, "web", &v));
+	assert_true(san_set_contains(&credential_info(version_credential(v))->sans, SAN_DNS, "x.example"));
+	version_unref(v);
+}
+
+#define with_rig(test) cmocka_unit_test_setup_teardown(test, start, stop)
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_rig(the_leaf_waits_for_the_ack_of_the_bundle),
+		with_rig(an_ack_of_the_former_bundle_is_not_enough),
+		with_rig(a_nack_holds_it_until_the_last_fifth),
+		with_rig(nobody_subscribed_is_no_hold),
+		with_rig(who_went_away_is_waited_for_until_the_soak_has_passed),
+		with_rig(who_comes_back_has_to_answer),
+		with_rig(after_a_restart_proxies_have_time_to_come_back),
+		with_rig(ready_is_remembered_over_a_restart),
+		with_rig(a_reload_drops_what_waits),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
