@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/types.h>
 #include "base/credential.h"
+#include "base/io/paths.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "daemon/config_duration.h"
@@ -68,6 +69,9 @@ void field_takes(const struct field *f, struct buf *ret)
 		break;
 	case FIELD_PATH:
 		buf_printf(ret, "an absolute path of at most %lld bytes", (long long)f->max);
+		break;
+	case FIELD_CREDENTIAL:
+		buf_add_text(ret, "an absolute path, or the name of a systemd credential");
 		break;
 	case FIELD_MODE:
 		buf_add_text(ret, "a file mode as four octal digits in quotes, such as \"0660\"");
@@ -132,7 +136,8 @@ static bool put_in_range(const struct field *f, bool parsed, int64_t value, void
 static bool put_text(const struct field *f, const char *text, void *target)
 {
 	size_t len = strlen(text);
-	if (len == 0 || len > (size_t)f->max || (f->type == FIELD_PATH && *text != '/'))
+	if (len == 0 || len > (size_t)f->max || (f->type == FIELD_PATH && *text != '/') ||
+		(f->type == FIELD_CREDENTIAL && !paths_is_credential(text)))
 		return false;
 	char *copy = mem_strdup(text);
 	memcpy((unsigned char *)target + f->offset, &copy, sizeof copy);
@@ -184,6 +189,7 @@ static bool put(const struct field *f, const char *text, void *target)
 		return put_in_range(f, parsed, n, target);
 	case FIELD_TEXT:
 	case FIELD_PATH:
+	case FIELD_CREDENTIAL:
 		return put_text(f, text, target);
 	case FIELD_MODE:
 		return put_mode(f, text, target);

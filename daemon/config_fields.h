@@ -15,16 +15,17 @@ struct field;
 struct field_set;
 
 enum field_type {
-	FIELD_NUMBER,	/* unsigned integer types of 4 or 8 bytes: min..max */
-	FIELD_DURATION, /* int64_t ms: min..max */
-	FIELD_PERCENT,	/* int: min..max */
-	FIELD_TEXT,	/* char *: 1..max bytes */
-	FIELD_PATH,	/* char *: absolute, at most max bytes */
-	FIELD_MODE,	/* mode_t */
-	FIELD_CHOICE,	/* an enum */
-	FIELD_KEY_TYPE, /* enum key_type */
-	FIELD_GROUP,	/* a mapping of further fields in the same struct */
-	FIELD_OTHER,	/* read() reads it; takes says what it takes */
+	FIELD_NUMBER,	  /* unsigned integer types of 4 or 8 bytes: min..max */
+	FIELD_DURATION,	  /* int64_t ms: min..max */
+	FIELD_PERCENT,	  /* int: min..max */
+	FIELD_TEXT,	  /* char *: 1..max bytes */
+	FIELD_PATH,	  /* char *: absolute, at most max bytes */
+	FIELD_CREDENTIAL, /* char *: the same, or the name of a credential: paths_credential() */
+	FIELD_MODE,	  /* mode_t */
+	FIELD_CHOICE,	  /* an enum */
+	FIELD_KEY_TYPE,	  /* enum key_type */
+	FIELD_GROUP,	  /* a mapping of further fields in the same struct */
+	FIELD_OTHER,	  /* read() reads it; takes says what it takes */
 };
 
 struct field_choice {

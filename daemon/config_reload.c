@@ -31,7 +31,7 @@ static int64_t number_at(const struct field *f, const void *target)
 static char *value_at(const struct field *f, const void *target)
 {
 	char duration[48];
-	if (f->type == FIELD_PATH || f->type == FIELD_TEXT) {
+	if (f->type == FIELD_PATH || f->type == FIELD_CREDENTIAL || f->type == FIELD_TEXT) {
 		const char *text;
 		memcpy(&text, (const unsigned char *)target + f->offset, sizeof text);
 		return text ? mem_printf("\"%s\"", text) : mem_strdup("the default");

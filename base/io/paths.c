@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 /* systemd may give several folders, separated by colons: the first is ours. */
 static char *first_of(const char *variable)
@@ -49,5 +50,25 @@ struct fault *paths_runtime_file(const char *name, char **ret)
 	AUTO(mem_freep) char *folder = NULL;
 	TRY(paths_runtime(&folder));
 	*ret = mem_printf("%s/%s", folder, name);
+	return NULL;
+}
+
+bool paths_is_credential(const char *text)
+{
+	return *text == '/' || (*text && !strchr(text, '/') && strcmp(text, ".") != 0 && strcmp(text, "..") != 0);
+}
+
+struct fault *paths_credential(const char *text, char **ret)
+{
+	AUTO(mem_freep) char *shown = text_escaped(text);
+	if (!paths_is_credential(text))
+		return fault_new(FAULT_INVALID, "%s is neither an absolute path nor the name of a credential", shown);
+	const char *folder = secure_getenv("CREDENTIALS_DIRECTORY");
+	if (*text != '/' && (!folder || !*folder))
+		return fault_new(FAULT_NOT_FOUND,
+			"%s is the name of a credential, but the service manager handed none over "
+			"($CREDENTIALS_DIRECTORY); add LoadCredential=%s:FILE, or give an absolute path",
+			shown, shown);
+	*ret = *text == '/' ? mem_strdup(text) : mem_printf("%s/%s", folder, text);
 	return NULL;
 }

@@ -2,6 +2,7 @@
  * threads change the environment (nobody does). */
 #ifndef BASE_IO_PATHS_H
 #define BASE_IO_PATHS_H
+#include <stdbool.h>
 #include "base/attr.h"
 struct fault;
 
@@ -12,4 +13,11 @@ MUST_USE struct fault *paths_state(char **ret);
 MUST_USE struct fault *paths_runtime(char **ret);
 /** A file in the runtime folder: "sds.sock", "admin.sock". */
 MUST_USE struct fault *paths_runtime_file(const char *name, char **ret);
+
+/** Is it what paths_credential() takes: an absolute path, or the name of a credential alone? */
+bool paths_is_credential(const char *text);
+/** Where a credential of the config is: an absolute path as it stands; a name alone in $CREDENTIALS_DIRECTORY, where
+ * the service manager puts what LoadCredential= names. The caller owns *ret. INVALID: neither; NOT_FOUND: there is no
+ * such folder. */
+MUST_USE struct fault *paths_credential(const char *text, char **ret);
 #endif

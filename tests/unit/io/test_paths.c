@@ -14,8 +14,8 @@
 static int clear(void **state)
 {
 	(void)state;
-	static const char *const names[] = {
-		"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "HOME"};
+	static const char *const names[] = {"STATE_DIRECTORY", "RUNTIME_DIRECTORY", "XDG_STATE_HOME", "XDG_RUNTIME_DIR",
+		"HOME", "CREDENTIALS_DIRECTORY"};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		assert_int_equal(unsetenv(names[i]), 0);
 	return 0;
@@ -94,9 +94,32 @@ static void test_relative_is_ignored(void **state)
 	assert_runtime(root ? "/run/leafcast/x.sock" : NULL);
 }
 
+static void test_credentials(void **state)
+{
+	(void)state;
+	char *found = NULL;
+	struct fault *f = paths_credential("/etc/token", &found);
+	assert_path(f, found, "/etc/token", "");
+	found = NULL;
+	f = paths_credential("token", &found);
+	assert_path(f, found, NULL, "LoadCredential=token:FILE");
+	set("CREDENTIALS_DIRECTORY", "/run/credentials/leafcast.service");
+	f = paths_credential("token", &found);
+	assert_path(f, found, "/run/credentials/leafcast.service/token", "");
+	static const char *const wrong[] = {"", "a/b", "../token", "..", "."};
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		assert_false(paths_is_credential(wrong[i]));
+		f = paths_credential(wrong[i], &found);
+		assert_non_null(f);
+		assert_int_equal(fault_code(f), FAULT_INVALID);
+		fault_free(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test_setup(test_service_manager, clear),
-		cmocka_unit_test_setup(test_own_user, clear), cmocka_unit_test_setup(test_relative_is_ignored, clear)};
+		cmocka_unit_test_setup(test_own_user, clear), cmocka_unit_test_setup(test_relative_is_ignored, clear),
+		cmocka_unit_test_setup(test_credentials, clear)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
