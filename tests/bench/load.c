@@ -5,6 +5,7 @@
  * stdin; each is answered by one line of JSON on stdout when it is done, or after SECONDS (60) with what is missing:
  *   open N M   until there are N connections of M streams and each stream has its first answer
  *   arm NAME   "armed" at once; from then on one answer more is awaited on each stream of that name, then "pushed"
+ *   delays     "delays": those of the last push, in ms
  *   close      cancel all streams, close all connections
  * Thread: one. It also looks at the queue every 20 ms while nothing happens: keepalive pings want answers. */
 #include <grpc/grpc.h>
@@ -111,6 +112,15 @@ static void report(const struct crowd *c, const char *event)
 	check(fflush(stdout) == 0, "stdout");
 }
 
+static void report_delays(const struct crowd *c)
+{
+	(void)printf("{\"event\": \"delays\", \"missing\": %zu, \"failed\": %zu, \"ms\": [", c->waiting, c->failed);
+	for (size_t i = 0; i < c->delay_count; i++)
+		(void)printf("%s%.3f", i ? ", " : "", (double)c->delays[i] / 1e6);
+	(void)printf("]}\n");
+	check(fflush(stdout) == 0, "stdout");
+}
+
 static void begin(struct load *l, enum phase phase)
 {
 	l->phase = phase;
@@ -185,11 +195,13 @@ static void on_command(struct load *l, const char *line)
 		begin(l, PHASE_PUSHING);
 		await_or_cancel(l, line + 4);
 		report(&l->crowd, "armed");
+	} else if (strcmp(line, "delays") == 0) {
+		report_delays(&l->crowd);
 	} else if (strcmp(line, "close") == 0) {
 		begin(l, PHASE_CLOSING);
 		await_or_cancel(l, NULL);
 	} else {
-		check(false, "commands: open N M, arm NAME, close");
+		check(false, "commands: open N M, arm NAME, delays, close");
 	}
 }
 
