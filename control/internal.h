@@ -226,7 +226,7 @@ void verifier_joined(struct control *c, const struct subscriber *s);
 void verifier_acked(struct subscriber *s);
 void verifier_left(struct control *c, struct subscriber *s, bool stream_ended);
 /** Who should hold this anchor of the authority. Texts are borrowed until the next turn; the list is the caller's. */
-size_t verifiers_of(struct control *c, const char *authority, X509 *anchor, struct trust_verifier **ret);
+size_t verifiers_of(struct control *c, const char *authority, const char *sha256, struct trust_verifier **ret);
 void verifiers_sweep(struct control *c, int64_t keep_ms, int64_t now_ms);
 void verifiers_free(struct control *c);
 

@@ -3,6 +3,7 @@
 #include "base/anchors.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/credential.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -35,7 +36,7 @@ static struct trust_hold_facts facts_of(struct authority *a, const struct trust_
 {
 	struct control *c = authority_control(a);
 	struct trust_verifier *list;
-	size_t count = verifiers_of(c, authority_name(a), anchor->cert, &list);
+	size_t count = verifiers_of(c, authority_name(a), anchor->sha256, &list);
 	int64_t life = trust_leaf_life_ms(c, authority_name(a));
 	life = anchor->life_ms > life ? anchor->life_ms : life;
 	int64_t soak = c->definitions->trust_soak_ms;
@@ -88,28 +89,35 @@ void trust_review(struct authority *a, int64_t now_ms)
 static bool changes_anchor(struct trust_record *r, const struct version *from, const struct version *to)
 {
 	for (size_t i = 0; i < trust_record_count(r); i++) {
-		X509 *anchor = trust_record_at(r, i)->cert;
-		if (trust_leads_to(version_credential(from), anchor) && trust_leads_to(version_credential(to), anchor))
+		const struct trust_anchor *anchor = trust_record_at(r, i);
+		if (trust_leads_to(version_description(from), anchor) &&
+			trust_leads_to(version_description(to), anchor))
 			return false;
 	}
 	return true;
 }
 
+/* By signatures: names alone do not tell a root from the next one of the same name. */
+static bool leads_to_ready(const struct trust_record *r, const struct version *v, int64_t now)
+{
+	AUTO(anchors_unrefp) struct anchors *ready = trust_record_ready_anchors(r);
+	AUTO(credential_unrefp) struct credential *c = NULL;
+	struct fault *f = ready ? version_read_credential(v, &c) : NULL;
+	if (!f && c)
+		f = anchors_verify(ready, credential_chain(c), 0, now);
+	bool leads = !f && c;
+	fault_ignore(f, "it leads to an anchor that is not ready, as far as can be told");
+	return leads;
+}
+
 bool trust_must_wait(const struct entry *e, const struct version *v)
 {
 	struct authority *a = authority_find(e->control, version_authority(v));
-	if (!a || !e->current || !version_credential(e->current))
+	if (!a || !e->current || !version_leaf(e->current))
 		return false; /* nothing else could be served meanwhile */
-	struct trust_record *r = authority_trust(a)->record;
-	if (!changes_anchor(r, e->current, v))
-		return false;
-	AUTO(anchors_unrefp) struct anchors *ready = trust_record_ready_anchors(r);
-	if (!ready)
-		return true;
-	struct fault *f = anchors_verify(ready, credential_chain(version_credential(v)), 0, control_now_ms(e->control));
-	bool wait = f != NULL;
-	fault_ignore(f, "it leads to an anchor that is not ready");
-	return wait;
+	const struct trust_record *r = authority_trust(a)->record;
+	return changes_anchor(authority_trust(a)->record, e->current, v) &&
+	       !leads_to_ready(r, v, control_now_ms(e->control));
 }
 
 /* --- who is waited for --- */
@@ -119,7 +127,7 @@ static const struct trust_anchor *anchor_of(struct authority *a, const struct ve
 	struct trust_record *r = authority_trust(a)->record;
 	for (size_t i = 0; i < trust_record_count(r); i++)
 		if (!trust_record_at(r, i)->ready_ms &&
-			(!v || trust_leads_to(version_credential(v), trust_record_at(r, i)->cert)))
+			(!v || trust_leads_to(version_description(v), trust_record_at(r, i))))
 			return trust_record_at(r, i);
 	return NULL;
 }

@@ -1,9 +1,9 @@
 /* control/trust_verifiers.c - who should hold an anchor: every stream that subscribes to a bundle with it, and every
  * node that did and went away lately. Bounded; in memory alone: after a restart proxies are given time to come back
  * instead (trust.c). Not its duty: what follows from it (trust_hold.c). */
-#include "base/anchors.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cache/description.h"
 #include "control/identity.h"
 #include "control/internal.h"
 
@@ -93,9 +93,13 @@ void verifiers_free(struct control *c)
 		absent_end(c, a);
 }
 
-static bool holds(struct version *held, X509 *anchor)
+static bool holds(const struct version *bundle, const char *sha256)
 {
-	return held && anchors_contain(version_anchors(held), anchor);
+	const struct description *d = bundle ? version_description(bundle) : NULL;
+	for (size_t i = 0; d && i < d->count; i++)
+		if (strcmp(d->certs[i].sha256, sha256) == 0)
+			return true;
+	return false;
 }
 
 static bool covers(const struct entry *e, const char *authority)
@@ -103,7 +107,7 @@ static bool covers(const struct entry *e, const char *authority)
 	return e && is_bundle(e) && definitions_bundle_has(e->control->definitions, e->def, authority);
 }
 
-size_t verifiers_of(struct control *c, const char *authority, X509 *anchor, struct trust_verifier **ret)
+size_t verifiers_of(struct control *c, const char *authority, const char *sha256, struct trust_verifier **ret)
 {
 	size_t count = 0, room = HASH_COUNT(c->absent);
 	for (const struct entry *e = c->entries; e; e = e->hh.next)
@@ -119,7 +123,7 @@ size_t verifiers_of(struct control *c, const char *authority, X509 *anchor, stru
 				.identity = identity_text(s->identity),
 				.bundle = entry_key_text(e->key),
 				.connected = true,
-				.holds = holds(s->held, anchor),
+				.holds = holds(s->held, sha256),
 				.refused = s->nacked_at_ms > s->acked_at_ms || (s->nacked_at_ms && !s->acked_at_ms),
 				.since_ms = s->since_ms};
 		}
@@ -129,7 +133,7 @@ size_t verifiers_of(struct control *c, const char *authority, X509 *anchor, stru
 			list[count++] = (struct trust_verifier){.node = a->node,
 				.identity = a->identity,
 				.bundle = entry_key_text(a->bundle),
-				.holds = holds(a->held, anchor),
+				.holds = holds(a->held, sha256),
 				.since_ms = a->left_ms};
 	*ret = list;
 	return count;

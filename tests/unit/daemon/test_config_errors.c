@@ -101,7 +101,7 @@ static void test_errors(void **state)
 		{TEXT("- a\n"), ":1:1: the config is a list; it takes a mapping with workers, log, drain, state, "
 				"admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		{TEXT("x"), ":1:1: the config is \"x\"; it takes a mapping with workers, log, drain, state, admin, "
-			    "limits, authorities, profiles, secrets, listen, policy\n"},
+			    "limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		/* Keys. */
 		{TEXT("workers: 1\n"),
 			":1:1: \"listen\" is missing in the config; it is the list of places where proxies connect\n"},
@@ -110,7 +110,7 @@ static void test_errors(void **state)
 			"log, drain, state, admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		{TEXT(LISTEN "zzzzzz: 1\n"),
 			":2:1: unknown key \"zzzzzz\" in the config; there are: workers, log, drain, state, admin, "
-			"limits, authorities, profiles, secrets, listen, policy\n"},
+			"limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		{TEXT(LISTEN "log: {levle: info}\n"),
 			":2:7: unknown key \"levle\" in log; did you mean \"level\"? There are: level, format\n"},
 		{TEXT(LISTEN "log:\n"), ":2:5: log is nothing; it takes a mapping with level, format\n"},
