@@ -31,8 +31,9 @@ struct store_options {
 MUST_USE struct fault *store_open(const struct store_options *o, struct loop *loop, const struct clock *clock,
 	bool *ret_first_start, struct store **ret);
 
-/** A version that is no entry's current one: what is known of it without its keys. Borrowed. */
+/** A version that is no entry's current one. Borrowed. */
 struct store_past {
+	struct version *version;
 	const struct entry_key *entry;
 	const char *id;
 	enum secret_kind kind;
@@ -100,6 +101,7 @@ void store_tx_drop_quarantine(struct store_tx *tx, const struct store_quarantine
 void store_tx_audit(struct store_tx *tx, int64_t at_ms, const char *event, const char *detail);
 /** Marks the first start complete. */
 void store_tx_complete_first_start(struct store_tx *tx);
+bool store_tx_is_empty(const struct store_tx *tx);
 void store_tx_free(struct store_tx *tx); /* one that was not committed */
 
 /** Takes tx. done(arg, fault or NULL) runs on the loop, in commit order, once it is durable; done owns the fault. A

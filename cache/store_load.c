@@ -153,7 +153,8 @@ static struct fault *read_record_of(
 		visitor->version(visitor->arg, v);
 		return NULL;
 	}
-	const struct store_past past = {.entry = entry,
+	const struct store_past past = {.version = v,
+		.entry = entry,
 		.id = version_id(v),
 		.kind = version_kind(v),
 		.origin = {version_authority(v), version_profile(v), version_received_at_ms(v)},

@@ -82,6 +82,11 @@ void store_tx_complete_first_start(struct store_tx *tx)
 	add(tx, STORE_COMPLETE_FIRST_START);
 }
 
+bool store_tx_is_empty(const struct store_tx *tx)
+{
+	return tx->count == 0;
+}
+
 /* Of the key alone, where the rest is of no use. */
 static struct store_quarantine *copy_quarantine(const struct store_quarantine *from, bool whole)
 {

@@ -119,6 +119,8 @@ static void load_past(void *arg, const struct store_past *past)
 		return;
 	}
 	struct entry *e = entry_make(l->c, key);
+	version_unref(e->previous);
+	e->previous = version_ref(past->version);
 	if (e->past_count == ENTRY_PAST_MAX)
 		return;
 	struct past_version *p = &e->past[e->past_count++];
@@ -149,12 +151,18 @@ static void on_dropped(void *arg, struct fault *f)
 	fault_free(f);
 }
 
+static void load_quarantine(void *arg, const struct store_quarantine *q)
+{
+	struct loading *l = arg;
+	quarantine_load(l->c, q, l->drop);
+}
+
 static struct fault *load(struct control *c)
 {
 	struct loading l = {c, store_tx_new(), 0, 0, 0};
-	const struct store_visitor v = {&l, load_version, load_past, load_damaged, load_fact, NULL};
+	const struct store_visitor v = {&l, load_version, load_past, load_damaged, load_fact, load_quarantine};
 	struct fault *f = store_load(c->o.store, &v);
-	if (f || l.dropped == 0)
+	if (f || store_tx_is_empty(l.drop))
 		store_tx_free(l.drop);
 	else
 		store_commit(c->o.store, l.drop, on_dropped, NULL);
@@ -309,6 +317,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 	trust_start(c);
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
 		e->outdated = rotation_is_outdated(e);
+		quarantine_publish(e);
 		publish_current(e);
 		if (e->def && e->def->internal && e->current && c->o.on_internal)
 			c->o.on_internal(c->o.arg, entry_key_name(e->key));
@@ -325,13 +334,13 @@ static void free_control(struct control *c)
 {
 	while (c->subscribers)
 		subscriber_gone(c, c->subscribers);
+	quarantine_free(c);
 	for (struct entry *e = c->entries, *next; e; e = next) {
 		next = e->hh.next;
 		entry_free(e);
 	}
 	denials_free(c);
 	verifiers_free(c);
-	quarantine_free(c);
 	mailbox_free(c->inbox.mailbox);
 	wakeup_free(c->wakeup);
 	timer_free(c->watch);

@@ -74,6 +74,10 @@ void control_delete(
 /** Every entry of this name; the first failure ends the wait. NOT_FOUND, INVALID (nothing to rotate: brought, or a
  * bundle). */
 void control_rotate(struct control *c, const char *name, const char *by, control_done_fn *done, void *arg);
+/** Offer again what nodes NACKed of this name (or entry text): all of them, or the one with this node.id. NOT_FOUND:
+ *  nothing of it is held back. *ret_count: how many nodes. done once every worker has taken it in. */
+void control_retry(struct control *c, const char *name, const char *node, const char *by, size_t *ret_count,
+	control_done_fn *done, void *arg);
 /** The current version of the entry with this text ("default{uid=1000}") or name. The caller owns a reference.
  *  NOT_FOUND; CONFLICT: the name has several entries (the text lists them). */
 MUST_USE struct fault *control_get(struct control *c, const char *name, struct version **ret);
@@ -83,6 +87,7 @@ struct control_subscriber {
 	const char *identity, *node, *acked_version, *nacked_version, *nack_text;
 	int64_t since_ms, acked_at_ms, nacked_at_ms; /* wall; 0 never */
 	bool delta;
+	bool unproven; /* acked by a node that NACKed the same version before: Envoy does that without taking it */
 };
 struct control_secret {
 	const char *name, *entry, *source; /* source: profile and authority, or "put" */
@@ -95,6 +100,7 @@ struct control_secret {
 	int64_t held_since_ms;	   /* a new leaf waits since then until verifiers hold its anchor; 0: none does */
 	const char *held_for;	   /* whom it waits for, or NULL */
 	size_t subscribers, acked; /* acked: hold this very version by their own word */
+	size_t held_back;	   /* nodes that NACKed it */
 	int64_t last_ack_at_ms, last_nack_at_ms;
 	const char *last_nack; /* node, version and reason, or NULL */
 	int64_t wanted_at_ms;
@@ -102,6 +108,26 @@ struct control_secret {
 void control_each_secret(struct control *c, void (*fn)(void *arg, const struct control_secret *s), void *arg);
 void control_each_subscriber(
 	struct control *c, const char *entry, void (*fn)(void *arg, const struct control_subscriber *s), void *arg);
+/** Who is to blame for a NACK, by what others made of the same version. */
+enum control_verdict {
+	VERDICT_UNDECIDED, /* nobody else has answered */
+	VERDICT_NODE,	   /* others ACKed it: look at this node */
+	VERDICT_VERSION,   /* several nodes refuse it and none takes it */
+};
+const char *control_verdict_name(enum control_verdict v); /* "undecided", "node", "version" */
+/** A version that is kept from a node that NACKed it. */
+struct control_quarantined {
+	const char *entry, *name, *identity, *node, *version, *message;
+	const char *held; /* the version that the node holds instead, "" none that is valid */
+	int code;
+	int64_t since_ms, held_until_ms; /* 0: holds nothing */
+	uint64_t times;			 /* NACKs since the start or since it was first seen */
+	enum control_verdict verdict;
+	size_t refused, taken; /* nodes that NACKed the version; streams of other nodes that ACKed it */
+	bool hastens;	       /* a renewal is brought forward for it */
+	bool trying;	       /* offered once more: its neighbour has recovered */
+};
+void control_each_quarantined(struct control *c, void (*fn)(void *arg, const struct control_quarantined *q), void *arg);
 struct control_denial {
 	const char *identity, *name, *node, *hint; /* hint: the rule that would allow it */
 	int64_t first_at_ms, last_at_ms;

@@ -48,13 +48,14 @@ struct entry_key *entry_key_internal(const char *name)
 
 void entry_free(struct entry *e)
 {
-	invariant(!e->issuance && !e->committing && !e->subscribers);
+	invariant(!e->issuance && !e->committing && !e->subscribers && !e->quarantined);
 	HASH_DELETE(hh, e->control->entries, e);
 	if (e->memory_only)
 		e->control->memory_only--;
 	timer_free(e->timer);
 	version_unref(e->current);
 	version_unref(e->held);
+	version_unref(e->previous);
 	entry_key_unref(e->key);
 	free(e->last_error);
 	free(e->last_nack);
@@ -76,6 +77,8 @@ void entry_set_error(struct entry *e, const struct fault *f)
 
 void entry_watch_expiry(struct entry *e, int64_t now_ms)
 {
+	if (e->previous && version_not_after_ms(e->previous) <= now_ms)
+		version_unrefp(&e->previous);
 	if (!e->current || version_not_after_ms(e->current) > now_ms) {
 		e->told_expired = false;
 		return;

@@ -3,6 +3,7 @@
 #define CONTROL_INTERNAL_H
 #include "base/backoff.h"
 #include "base/fault.h"
+#include "base/quiet.h"
 #include "base/table.h"
 #include "cache/entry.h"
 #include "cache/store.h"
@@ -15,10 +16,23 @@
 #include "control/node.h"
 #include "control/outlet.h"
 #include "control/policy.h"
+#include "control/shares.h"
 #include "control/trust_hold.h"
 #include "control/trust_record.h"
 
 struct timer;
+
+/* What happened to a quarantine; the names are quarantine_event_names[] in meters.c. */
+enum quarantine_event {
+	QUARANTINE_HELD,
+	QUARANTINE_NEWER,
+	QUARANTINE_EXPIRED,
+	QUARANTINE_RETRIED,
+	QUARANTINE_CHANCE,
+	QUARANTINE_HEALED,
+	QUARANTINE_EVICTED,
+	QUARANTINE_EVENTS
+};
 
 /* Earlier contents of an entry that the store still holds, for a rollback; the oldest goes when there are more. */
 enum { ENTRY_PAST_MAX = 4, VERSION_ID_SIZE = 33 };
@@ -33,6 +47,7 @@ struct subscriber {
 	struct subscriber_id {
 		uint64_t worker, subscription;
 	} id;
+	bool unproven;			/* acked: by a node that NACKed it before, which Envoy does without taking it */
 	struct subscriber *prev, *next; /* entry.subscribers */
 	struct entry *entry;
 	struct identity *identity;
@@ -89,8 +104,17 @@ struct entry {
 	char *last_nack;
 	struct subscriber *subscribers;
 	size_t subscriber_count;
-	struct past_version past[ENTRY_PAST_MAX];
+	struct past_version past[ENTRY_PAST_MAX]; /* oldest first; the last may be current, while the next is stored */
 	size_t past_count;
+	struct version *previous;	 /* the one before current, for whoever holds it still; or NULL */
+	struct quarantined *quarantined; /* of current, by entry_prev, entry_next */
+	enum control_verdict verdict;	 /* as it was told last */
+	int64_t hasten_at_ms;		 /* wall: renew then, for a node that refused current; 0: none */
+	/* For what held version which version's renewal was brought forward: once for each. */
+	struct hastened {
+		char held[VERSION_ID_SIZE], version[VERSION_ID_SIZE];
+	} hastened[ENTRY_PAST_MAX];
+	size_t hastened_count;
 };
 
 /* Somebody who waits until every worker has taken in a sequence number. */
@@ -109,14 +133,26 @@ struct denial {
 	uint64_t count;
 };
 
+/* What a node NACKed: (identity, node id, entry, version). */
 struct quarantined {
-	UT_hash_handle hh;
-	char *key; /* identity, node, entry, version */
-	struct identity *identity;
-	char *node_id;
-	struct entry_key *entry;
+	UT_hash_handle hh; /* control.quarantine, by key */
+	unsigned char *key;
+	size_t key_len;
+	struct share_link share;		     /* by identity */
+	struct quarantined *entry_prev, *entry_next; /* entry.quarantined */
+	struct quarantined *save_prev, *save_next;   /* control.unsaved, control.unmade */
+	struct entry *entry;
+	struct entry_key *entry_key;
+	char *identity, *who, *node, *message;
 	char version[VERSION_ID_SIZE];
-	int64_t until_ms; /* the version's notAfter */
+	char held[VERSION_ID_SIZE]; /* what the node holds instead, "" nothing that is valid */
+	int64_t held_until_ms, since_ms;
+	uint64_t times;
+	int code;
+	enum store_hastens hastens;
+	enum store_chance chance;
+	struct entry_key *neighbour; /* what the same node was refusing when it refused this, or NULL */
+	bool is_stored, is_unsaved;
 };
 
 /* What is known of an authority's anchors: in its struct authority. */
@@ -141,6 +177,14 @@ struct control {
 	struct denial *denials;
 	uint64_t denials_beyond; /* not remembered one by one */
 	struct quarantined *quarantine;
+	struct shares quarantine_shares;
+	size_t neighbours;	      /* of them, with one */
+	struct quarantined *unsaved;  /* to be put into the store */
+	struct quarantined *unmade;   /* to be dropped from it; not in the table any more */
+	struct quarantined *unmaking; /* that, under way */
+	size_t unmade_count;	      /* of both */
+	bool saving_quarantine;
+	struct quiet stray_nacks, unsaved_quiet;
 	struct authority *authorities; /* LL */
 	size_t memory_only;
 	bool started, closing, ready_told;
@@ -241,10 +285,29 @@ void subscriber_gone(struct control *c, struct subscriber *s);
 void denial_note(struct control *c, const struct identity *i, const char *name, const struct node *n, const char *why);
 void denials_free(struct control *c);
 /* quarantine.c */
-void quarantine_note(struct control *c, const struct report *r, const struct entry *e);
+/** A NACK. True: the version is kept from that node from now on. */
+bool quarantine_note(struct control *c, const struct report *r, struct entry *e);
+/** Something that a node claims to hold while a version is kept from it. */
+void quarantine_note_held(struct control *c, const struct report *r, struct entry *e);
+/** An ACK. False: it proves nothing, for the node NACKed that version before. */
+bool quarantine_judge_ack(struct control *c, const struct report *r, struct entry *e);
 void quarantine_sweep(struct control *c, int64_t now_ms);
-void quarantine_end_entry(struct control *c, const struct entry *e); /* a newer version came */
+/** A newer version than what is held back is served (kept: its id), or none (NULL). */
+void quarantine_end_entry(struct control *c, struct entry *e, const char *kept);
+void quarantine_load(struct control *c, const struct store_quarantine *q, struct store_tx *drop);
+void quarantine_publish(struct entry *e); /* tell the workers all of this entry's */
 void quarantine_free(struct control *c);
+/** May a line be written about this NACK? *ret_unsaid: how many were not. */
+bool quarantine_may_speak(struct control *c, const struct report *r, const struct entry *e, uint64_t *ret_unsaid);
+/* quarantine_verdict.c: is it the node or the version? */
+struct verdict {
+	enum control_verdict what;
+	size_t refused; /* nodes that NACKed current */
+	size_t taken;	/* streams of other nodes that ACKed it */
+};
+struct verdict quarantine_verdict(const struct entry *e);
+struct quarantined *quarantine_find(
+	const struct control *c, const char *identity, const char *node, const struct entry *e, const char *version);
 
 /* audit.c: one line in the log and one record, before the effect */
 void audit_record(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
@@ -261,4 +324,6 @@ void meters_issued(struct control *c, const char *authority, const struct fault 
 void meters_denied(struct control *c);
 void meters_discarded(struct control *c);
 void meters_passed_over(struct control *c, size_t nodes);
+void meters_quarantine(struct control *c, enum quarantine_event what);
+void meters_unproven(struct control *c);
 #endif

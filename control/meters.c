@@ -10,8 +10,11 @@ enum { SECRETS_MAX = 20000, AUTHORITIES_MAX = 256 };
 struct control_meters {
 	struct metrics *registry;
 	struct metrics_family *issued, *failed;
-	struct counter *denials, *discarded, *passed_over;
+	struct counter *denials, *discarded, *unproven, *passed_over, *quarantine[QUARANTINE_EVENTS];
 };
+
+static const char *const quarantine_event_names[QUARANTINE_EVENTS] = {
+	"held_back", "newer_version", "expired", "retried", "tried_again", "healed", "evicted"};
 
 typedef double secret_value_fn(const struct entry *e);
 
@@ -92,6 +95,20 @@ static void collect_wanted_unknown(void *arg, struct metrics_sink *sink)
 	metrics_emit(sink, NULL, (double)n);
 }
 
+static void collect_quarantined(void *arg, struct metrics_sink *sink)
+{
+	const struct control *c = arg;
+	size_t counts[VERDICT_VERSION + 1] = {0};
+	for (const struct entry *e = c->quarantine ? c->entries : NULL; e; e = e->hh.next) {
+		const struct verdict v = quarantine_verdict(e);
+		counts[v.what] += v.refused;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		const char *const labels[] = {control_verdict_name((enum control_verdict)i)};
+		metrics_emit(sink, labels, (double)counts[i]);
+	}
+}
+
 static void collect_secret_memory(void *arg, struct metrics_sink *sink)
 {
 	(void)arg;
@@ -127,6 +144,21 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 		&(struct metrics_def){.name = "leafcast_leaves_held",
 			.help = "New leaves that wait until verifiers hold their anchor."},
 		collect_held, c);
+	k->unproven = metrics_add_counter(m, "leafcast_acks_unproven",
+		"ACKs of a version by a node that had NACKed it before: Envoy sends those without taking it.");
+	struct metrics_family *events = metrics_add_family(m, METRICS_COUNTER,
+		&(struct metrics_def){.name = "leafcast_quarantine_events",
+			.help = "Versions held back from a node that NACKed them, and why that ended.",
+			.labels = {"event"},
+			.max_children = QUARANTINE_EVENTS});
+	for (size_t i = 0; i < QUARANTINE_EVENTS; i++)
+		k->quarantine[i] = metrics_counter_of(events, &quarantine_event_names[i]);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_quarantined",
+			.help = "Versions held back from a node that NACKed them, by who seems to be at fault.",
+			.labels = {"verdict"},
+			.max_children = 3},
+		collect_quarantined, c);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_secret_not_after_timestamp_seconds",
 			.help = "When the version served now ends.",
@@ -197,4 +229,16 @@ void meters_passed_over(struct control *c, size_t nodes)
 {
 	if (c->meters)
 		counter_add(c->meters->passed_over, nodes);
+}
+
+void meters_quarantine(struct control *c, enum quarantine_event what)
+{
+	if (c->meters)
+		counter_inc(c->meters->quarantine[what]);
+}
+
+void meters_unproven(struct control *c)
+{
+	if (c->meters)
+		counter_inc(c->meters->unproven);
 }

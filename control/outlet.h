@@ -4,6 +4,7 @@
 #ifndef CONTROL_OUTLET_H
 #define CONTROL_OUTLET_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 struct entry_key;
 struct identity;
@@ -11,6 +12,28 @@ struct policy;
 struct version;
 
 #define OUTLET_ALL_WORKERS (-1)
+
+/** A version that was NACKed, and by whom. All of it is borrowed for the call. */
+enum { OUTLET_OLDER_MAX = 4 };
+struct outlet_quarantine {
+	const char *identity; /* identity_key() */
+	const char *node_id;
+	const struct entry_key *entry;
+	const char *version_id;
+	/** true: do not offer this version of the entry to this node under this identity while it holds an older valid
+	 *  one. false: that is over. */
+	bool on;
+	/** off: it may also be offered anew on a stream that NACKed it. */
+	bool forgive;
+	/** on: the versions before this one, of which a stream may hold one, newest first. */
+	struct outlet_older {
+		char id[33];
+		int64_t not_after_ms;
+	} older[OUTLET_OLDER_MAX];
+	size_t older_count;
+	/** on: the content of the version before, to be offered to whoever held it; or NULL. */
+	struct version *fallback;
+};
 
 enum absent_reason {
 	ABSENT_UNKNOWN, /* no such secret */
@@ -30,10 +53,7 @@ struct outlet {
 	/** Evaluate with this snapshot from now on; known denials are forgotten, waiting subscriptions are asked anew.
 	 */
 	void (*policy)(void *arg, struct policy *p, uint64_t seq);
-	/** Do not offer this version of the entry to this node under this identity while it holds an older valid one;
-	 *  on = false: `retry`, expiry or a newer version ended it. */
-	void (*quarantine)(void *arg, const struct identity *identity, const char *node_id,
-		const struct entry_key *entry, const char *version_id, bool on, uint64_t seq);
+	void (*quarantine)(void *arg, const struct outlet_quarantine *q, uint64_t seq);
 	/** The worker's batch was read: it may post the next one. */
 	void (*taken)(void *arg, unsigned worker);
 	unsigned workers;

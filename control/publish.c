@@ -121,11 +121,15 @@ static void set_memory_only(struct entry *e, bool on)
 static void serve(struct entry *e, struct version *v)
 {
 	struct control *c = e->control;
+	if (e->current && strcmp(version_id(e->current), version_id(v)) != 0) {
+		version_unref(e->previous);
+		e->previous = version_ref(e->current);
+	}
+	quarantine_end_entry(c, e, version_id(v));
 	version_unref(e->current);
 	e->current = version_ref(v);
 	e->kind = version_kind(v);
 	e->outdated = false;
-	quarantine_end_entry(c, e);
 	publish_current(e);
 	log_event(LOG_INFO, "secret.published", LS("secret", entry_key_text(e->key)), LS("version", version_id(v)),
 		LS("kind", secret_kind_name(version_kind(v))), LT("not_after", version_not_after_ms(v)),
@@ -287,8 +291,9 @@ static void on_deleted(void *arg, struct fault *f)
 			LS("note", "a running Envoy keeps what it holds; revoke the certificate where it must not be "
 				   "used"));
 		set_memory_only(e, false);
-		version_unref(e->current);
-		e->current = NULL;
+		quarantine_end_entry(c, e, NULL);
+		version_unrefp(&e->current);
+		version_unrefp(&e->previous);
 		e->past_count = 0;
 		e->withdrawn = false;
 		publish_absent(e, OUTLET_ALL_WORKERS, ABSENT_DELETED);

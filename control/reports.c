@@ -52,6 +52,7 @@ static void wanted(struct control *c, unsigned worker, const struct report *r)
 	struct entry *e = entry_make(c, key);
 	subscriber_note(c, worker, r, e);
 	adopt(e);
+	quarantine_note_held(c, r, e);
 	answer(e, worker, r);
 	rotation_replan(e);
 }
@@ -63,7 +64,11 @@ static void acked(struct control *c, unsigned worker, const struct report *r)
 		return;
 	s->acked_at_ms = s->entry->last_ack_at_ms = control_now_ms(c);
 	memcpy(s->acked, r->acked_version, sizeof s->acked);
-	verifier_acked(s);
+	s->unproven = !quarantine_judge_ack(c, r, s->entry);
+	if (s->unproven)
+		meters_unproven(c);
+	else
+		verifier_acked(s); /* what proves nothing does not speed a change of anchors */
 	log_event(LOG_DEBUG, "secret.acked", LS("secret", entry_key_text(s->entry->key)),
 		LS("node", r->node ? r->node->id : ""), LS("version", r->acked_version),
 		LI("push_to_ack_ms", r->push_to_ack_ms));
@@ -76,16 +81,23 @@ static void nacked(struct control *c, unsigned worker, const struct report *r)
 		return;
 	struct entry *e = s->entry;
 	const char *node = r->node ? r->node->id : "";
+	if (strcmp(s->acked, r->nacked_version) == 0) /* what it said before was not so, or is not any more */
+		s->acked[0] = 0;
 	s->nacked_at_ms = e->last_nack_at_ms = control_now_ms(c);
 	memcpy(s->nacked, r->nacked_version, sizeof s->nacked);
 	free(s->nack_text);
 	s->nack_text = mem_strdup(r->nack_text ? r->nack_text : "");
 	free(e->last_nack);
 	e->last_nack = mem_printf("%s: version %s: code %d: %s", node, r->nacked_version, r->nack_code, s->nack_text);
+	bool held_back = quarantine_note(c, r, e);
+	uint64_t unsaid;
+	if (!quarantine_may_speak(c, r, e, &unsaid))
+		return;
+	const struct verdict v = quarantine_verdict(e);
 	log_event(LOG_WARN, "secret.nacked", LS("secret", entry_key_text(e->key)), LS("node", node),
 		LS("identity", identity_text(r->identity)), LS("version", r->nacked_version), LI("code", r->nack_code),
-		LS("message", s->nack_text));
-	quarantine_note(c, r, e);
+		LS("message", s->nack_text), LB("held_back", held_back), LS("verdict", control_verdict_name(v.what)),
+		LI("refused_by_nodes", v.refused), LI("taken_by_streams", v.taken), LI("unsaid", unsaid));
 }
 
 static void read_report(struct control *c, unsigned worker, const struct report *r)

@@ -40,6 +40,7 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 		.renew_to_percent = p->renew_to_percent,
 		.keep_fresh = keep_fresh(e, now),
 		.ordered = e->ordered || e->outdated,
+		.hasten_at_ms = e->hasten_at_ms,
 		.retry_at_ms = e->retry_at_ms};
 	if (e->current) {
 		facts.version_id = version_id(e->current);

@@ -35,7 +35,10 @@ static int64_t due_at(const struct rotation_facts *f)
 	int64_t at = (int64_t)f->renew_from_percent * 1000 + width * permille_of(f->version_id);
 	if (at < MIN_AGE_PERCENT * 1000)
 		at = MIN_AGE_PERCENT * 1000;
-	return begin + part_of(life, at);
+	int64_t due = begin + part_of(life, at), soonest = begin + part_of(life, MIN_AGE_PERCENT * 1000);
+	if (f->hasten_at_ms && f->hasten_at_ms < due)
+		due = f->hasten_at_ms > soonest ? f->hasten_at_ms : soonest;
+	return due;
 }
 
 struct rotation_plan rotation_plan(const struct rotation_facts *f, int64_t now_ms)

@@ -16,6 +16,8 @@ struct rotation_facts {
 	bool keep_fresh;
 	/* the version no longer matches what the config asks for, or an operator ordered a rotation */
 	bool ordered;
+	/* a node refused this version and holds an older one that ends before the plan: not later than this; 0: none */
+	int64_t hasten_at_ms;
 	/* after a failure: not sooner than this; 0 when the last try succeeded */
 	int64_t retry_at_ms;
 };

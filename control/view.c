@@ -10,7 +10,16 @@ static size_t count_acked(const struct entry *e)
 	if (!e->current)
 		return 0;
 	for (const struct subscriber *s = e->subscribers; s; s = s->next)
-		n += strcmp(s->acked, version_id(e->current)) == 0;
+		n += !s->unproven && strcmp(s->acked, version_id(e->current)) == 0;
+	return n;
+}
+
+static size_t count_held_back(const struct entry *e)
+{
+	size_t n = 0;
+	const struct quarantined *q;
+	DL_FOREACH2(e->quarantined, q, entry_next)
+	n++;
 	return n;
 }
 
@@ -55,6 +64,7 @@ void control_each_secret(struct control *c, void (*fn)(void *arg, const struct c
 			.held_for = held_for,
 			.subscribers = e->subscriber_count,
 			.acked = count_acked(e),
+			.held_back = count_held_back(e),
 			.last_ack_at_ms = e->last_ack_at_ms,
 			.last_nack_at_ms = e->last_nack_at_ms,
 			.last_nack = e->last_nack,
@@ -76,7 +86,8 @@ void control_each_subscriber(
 			.since_ms = s->since_ms,
 			.acked_at_ms = s->acked_at_ms,
 			.nacked_at_ms = s->nacked_at_ms,
-			.delta = s->delta};
+			.delta = s->delta,
+			.unproven = s->unproven};
 		fn(arg, &view);
 	}
 }

@@ -7,9 +7,9 @@
  * or held. While an offer is unanswered, a change only marks the subscription dirty.
  *
  * Rules: one secret per response; at most one unanswered offer per subscription and ENGINE_WINDOW per stream; answers
- * are matched by nonce; a version that was NACKed is not offered to that subscription again, one that was sent is not
- * repeated unless asked for; a client is always sent what it subscribes to, whatever it claims to hold.
- * Thread: one at a time. */
+ * are matched by nonce; a version that was NACKed is not offered to that subscription again unless it was forgiven, one
+ * that was sent is not repeated unless asked for; a client is always sent what it subscribes to, whatever it claims to
+ * hold. Thread: one at a time. */
 #ifndef SDS_ENGINE_H
 #define SDS_ENGINE_H
 #include <stdbool.h>
@@ -84,6 +84,10 @@ bool engine_absent(struct engine *e, struct engine_sub *s, int64_t now_ms, char 
 void engine_pending(struct engine *e, struct engine_sub *s);
 /** There is an answer but it is held back (quarantine): like pending, but nobody waits for it. */
 void engine_held(struct engine *e, struct engine_sub *s);
+
+/** A version that was NACKed may be offered to this subscription once more (`retry`, or what it held has expired): it
+ *  comes up. Nothing happens where it was not NACKed. */
+void engine_forgive(struct engine *e, struct engine_sub *s, const char *version);
 
 /** When the engine itself wants to be called (a repeat that came too soon), INT64_MAX: never. Then engine_wake(). */
 int64_t engine_wake_at_ms(const struct engine *e);

@@ -135,6 +135,18 @@ void engine_take_nack(struct engine *e, struct engine_sub *s, const struct reque
 	engine_settle(e, s);
 }
 
+void engine_forgive(struct engine *e, struct engine_sub *s, const char *version)
+{
+	if (!*version || !engine_sub_has_nacked(s, version))
+		return;
+	for (size_t i = 0; i < ENGINE_NACKED_MAX; i++)
+		if (!strcmp(s->nacked[i], version))
+			s->nacked[i][0] = 0;
+	if (s->place != ENGINE_UNANSWERED && !strcmp(s->sent, version))
+		s->sent[0] = 0; /* it counts as not sent */
+	engine_mark(e, s);
+}
+
 void engine_half_close(struct engine *e)
 {
 	e->half_closed = true;

@@ -133,21 +133,6 @@ void slot_mark(struct slot *s)
 	stream_interest_changed(i);
 }
 
-static void remember_past(struct slot *s)
-{
-	memmove(&s->past[1], &s->past[0], (PAST_VERSIONS - 1) * sizeof s->past[0]);
-	(void)snprintf(s->past[0].id, sizeof s->past[0].id, "%s", version_id(s->version));
-	s->past[0].not_after_ms = version_not_after_ms(s->version);
-}
-
-bool slot_knows_valid(const struct slot *s, const char *version, int64_t wall_ms)
-{
-	for (size_t n = 0; n < PAST_VERSIONS; n++)
-		if (strcmp(s->past[n].id, version) == 0)
-			return s->past[n].not_after_ms > wall_ms;
-	return false;
-}
-
 void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq)
 {
 	bool same = s->version && strcmp(version_id(s->version), version_id(v)) == 0;
@@ -157,8 +142,6 @@ void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t 
 		return;
 	}
 	s->seq = seq;
-	if (s->version)
-		remember_past(s);
 	version_unref(s->previous);
 	s->previous = s->version;
 	s->version = v;

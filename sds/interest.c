@@ -67,6 +67,8 @@ void interest_leave(struct interest *i)
 	meters_subscription(w->server, -1);
 	i->call = NULL;
 	i->sub = NULL;
+	version_unrefp(&i->offered);
+	version_unrefp(&i->held);
 	if (i->told) {
 		outbox_note(w, i, REPORT_GONE);
 		return;

@@ -13,6 +13,7 @@
 #include "cache/version.h"
 #include "control/inbox.h"
 #include "control/node.h"
+#include "control/outlet.h"
 #include "control/policy.h"
 #include "sds/engine.h"
 #include "sds/frame.h"
@@ -129,7 +130,7 @@ void stream_interest_changed(struct interest *i); /* marks its engine's subscrip
 void fetch_open(struct call *c);
 
 /* --- index.c: what this worker serves by entry, who waits for it, what is known to be absent --- */
-enum { IDLE_ABSENCES_MAX = 4096, PAST_VERSIONS = 4 };
+enum { IDLE_ABSENCES_MAX = 4096 };
 /* Two kinds. Of an entry: its version, and those who may have it. Of an identity and a name: control said that there is
  * nothing, unknown or denied alike; those who wait there are the denied. */
 struct slot {
@@ -139,11 +140,7 @@ struct slot {
 	size_t key_len;
 	struct version *version;  /* entry: current, or NULL */
 	struct version *previous; /* entry: the one before; what a NACK falls back to */
-	struct past {
-		char id[ENGINE_VERSION_LEN + 1];
-		int64_t not_after_ms;
-	} past[PAST_VERSIONS]; /* entry: versions before it, newest first */
-	bool absent;	       /* the other kind: known */
+	bool absent;		  /* the other kind: known */
 	bool is_idle;
 	uint64_t seq;
 	struct interest *interests; /* utlist DL by slot_prev, slot_next */
@@ -162,8 +159,6 @@ void absence_set(struct worker *w, struct slot *s, uint64_t seq);
 void absences_forget(struct worker *w);
 /** Everybody interested may have another answer now. */
 void slot_mark(struct slot *s);
-/** An earlier version of this entry that is still valid? */
-bool slot_knows_valid(const struct slot *s, const char *version, int64_t wall_ms);
 void slots_free(struct worker *w);
 
 /* --- one subscription of one stream, as the worker and control know it --- */
@@ -179,6 +174,9 @@ struct interest {
 	bool allowed, in_outbox, told; /* told: control knows it */
 	unsigned report;	       /* enum report_what, not reported yet */
 	int64_t push_to_ack_ms;
+	struct version *offered; /* unanswered, or NULL */
+	struct version *held;	 /* what it ACKed last, or NULL */
+	int64_t spared_until_ms; /* wall: something is kept from it until then; 0: nothing is */
 	/* kept beyond the stream's end, for the report */
 	uint64_t number, stream;
 	char *name;
@@ -213,13 +211,29 @@ void outbox_end(struct worker *w); /* frees what was not reported, posts the las
 void interest_free(struct interest *i);
 
 /* --- quarantine.c --- */
+/* An order of control's, and what came of it. */
 struct held_back {
-	UT_hash_handle hh;
-	char *key;
+	UT_hash_handle hh; /* worker.held_back, by key */
+	unsigned char *key;
+	size_t key_len;
+	char *identity, *node;
+	struct entry_key *entry;
+	char version[ENGINE_VERSION_LEN + 1];
+	bool on, forgive;
+	struct outlet_older older[OUTLET_OLDER_MAX];
+	size_t older_count;
+	struct version *fallback;
 };
-bool quarantine_holds(struct worker *w, const struct interest *i, const char *version);
-void quarantine_set(struct worker *w, const struct identity *id, const char *node, const struct entry_key *e,
-	const char *version, bool on);
+struct held_back *held_back_new(const struct outlet_quarantine *q); /* any thread */
+void held_back_free(struct held_back *h);			    /* NULL is fine */
+/** Takes h. */
+void quarantine_take(struct worker *w, struct held_back *h);
+/** Is v kept from this stream, because its node NACKed it and it holds an older one that is still valid? */
+struct sparing {
+	int64_t until_ms;	 /* wall: when what it holds ends; 0: it is not kept from it */
+	struct version *instead; /* what it holds, where we have it: heals what Envoy keeps of the bad one. Borrowed */
+};
+struct sparing quarantine_judge(struct worker *w, const struct interest *i, const struct version *v);
 void quarantines_free(struct worker *w);
 
 /* --- health.c, reflect_rpc.c --- */
@@ -287,7 +301,7 @@ struct message {
 	char *name;
 	enum absent_reason reason;
 	struct policy *policy;
-	char version_id[ENGINE_VERSION_LEN + 1];
+	struct held_back *held_back;
 	bool on;
 	int64_t grace_ms;
 };

@@ -14,6 +14,7 @@ static void free_message(struct mail *mail)
 	version_unref(m->version);
 	identity_unref(m->identity);
 	policy_unref(m->policy);
+	held_back_free(m->held_back);
 	free(m->name);
 	free(m);
 }
@@ -74,7 +75,7 @@ static void take(struct worker *w, struct message *m)
 		take_policy(w, m);
 		break;
 	case MAIL_QUARANTINE:
-		quarantine_set(w, m->identity, m->name, m->entry, m->version_id, m->on);
+		quarantine_take(w, TAKE(m->held_back));
 		break;
 	case MAIL_TAKEN:
 		w->batch_under_way = false;

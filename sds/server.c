@@ -5,6 +5,7 @@
 #include <grpc/grpc_security.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/io/accept.h"
 #include "base/io/loop.h"
@@ -113,33 +114,27 @@ static void out_policy(void *arg, struct policy *p, uint64_t seq)
 }
 
 struct quarantine_arg {
-	const struct identity *identity;
-	const char *node, *version;
-	const struct entry_key *entry;
-	bool on;
+	const struct outlet_quarantine *order;
 	uint64_t seq;
 };
 
+/* Coalesced by what it is about: of several orders that wait, the last one counts. */
 static struct message *make_quarantine(const void *arg)
 {
 	const struct quarantine_arg *a = arg;
 	struct message *m = message_new(MAIL_QUARANTINE, a->seq);
-	m->identity = identity_ref((struct identity *)(uintptr_t)a->identity);
-	m->entry = entry_key_ref((struct entry_key *)(uintptr_t)a->entry);
-	m->name = mem_strdup(a->node);
-	(void)snprintf(m->version_id, sizeof m->version_id, "%s", a->version);
-	m->on = a->on;
-	AUTO(mem_freep)
-	char *key = mem_printf(
-		"q%s\x1f%s\x1f%s\x1f%s", identity_key(a->identity), a->node, entry_key_text(a->entry), a->version);
-	message_set_key(m, key, strlen(key));
+	m->held_back = held_back_new(a->order);
+	struct buf key = BUF_INIT;
+	buf_add(&key, "q", 1);
+	buf_add(&key, m->held_back->key, m->held_back->key_len);
+	message_set_key(m, key.data, key.len);
+	buf_free(&key);
 	return m;
 }
 
-static void out_quarantine(void *arg, const struct identity *identity, const char *node, const struct entry_key *entry,
-	const char *version, bool on, uint64_t seq)
+static void out_quarantine(void *arg, const struct outlet_quarantine *q, uint64_t seq)
 {
-	const struct quarantine_arg a = {identity, node, version, entry, on, seq};
+	const struct quarantine_arg a = {q, seq};
 	post(arg, OUTLET_ALL_WORKERS, make_quarantine, &a);
 }
 

@@ -18,13 +18,17 @@
 /* Envoy #47309: over ADS a second user of a name repeats the last request word by word and waits. */
 #define REPEAT_MS (INT64_C(1) * 1000)
 
+/* Something may be kept from a client for long: meanwhile it is looked at so often. */
+#define LOOK_MS (INT64_C(60) * 1000)
+
 struct stream {
 	struct call *call;
 	struct engine *engine;
 	struct engine_events events;
 	struct engine_limits limits;
 	struct node *node;
-	int64_t end_at_ms; /* of the identity, or of the wait after a half-close; INT64_MAX: none */
+	int64_t look_at_ms; /* when something that was kept from it may have to be offered; INT64_MAX: nothing is */
+	int64_t end_at_ms;  /* of the identity, or of the wait after a half-close; INT64_MAX: none */
 };
 
 /* --- the engine's events --- */
@@ -54,6 +58,10 @@ static void on_acked(void *arg, struct engine_sub *sub, const char *version, int
 	if (!i)
 		return;
 	(void)snprintf(i->acked, sizeof i->acked, "%s", version);
+	if (i->offered && strcmp(version_id(i->offered), version) == 0) {
+		version_unref(i->held);
+		i->held = TAKE(i->offered);
+	}
 	i->push_to_ack_ms = push_to_ack_ms;
 	meters_ack(s->call->worker->server, push_to_ack_ms);
 	outbox_note(s->call->worker, i, REPORT_ACKED);
@@ -66,6 +74,7 @@ static void on_nacked(
 	struct interest *i = engine_sub_user(sub);
 	if (!i)
 		return;
+	version_unrefp(&i->offered);
 	if (!i->nack)
 		i->nack = mem_new(struct nack);
 	free(i->nack->text);
@@ -108,7 +117,8 @@ static int64_t patience_ends_ms(const struct stream *s)
 static void arm_timer(struct stream *s)
 {
 	struct call *c = s->call;
-	int64_t at = earlier(s->end_at_ms, earlier(engine_wake_at_ms(s->engine), patience_ends_ms(s)));
+	int64_t at = earlier(
+		earlier(s->end_at_ms, s->look_at_ms), earlier(engine_wake_at_ms(s->engine), patience_ends_ms(s)));
 	if (at == INT64_MAX || (c->timer.place && c->timer.at_ms <= at))
 		return;
 	if (s->node || c->half_closed)
@@ -160,7 +170,10 @@ static void send_version(struct stream *s, struct engine_sub *sub, struct versio
 	char nonce[ENGINE_NONCE_MAX];
 	size_t len;
 	const unsigned char *body = version_body(v, BODY_PLAIN, &len);
+	struct interest *i = engine_sub_user(sub);
 	engine_offered(s->engine, sub, version_id(v), s->call->worker->now_ms, nonce);
+	version_unref(i->offered);
+	i->offered = s->call->half_closed ? NULL : version_ref(v);
 	const struct frame f = {.delta = engine_mode(s->engine) == ENGINE_DELTA,
 		.type_url = FRAME_SECRET_TYPE_URL,
 		.version = version_id(v),
@@ -190,26 +203,36 @@ static void send_removed(struct stream *s, struct engine_sub *sub, const char *n
 	call_send(s->call, &slice, 1);
 }
 
-/* A NACKed version is not offered again here. The one before it, which this client ACKed, is offered once more while it
- * is valid: that heals what Envoy keeps of the bad one. */
-static struct version *version_for(
-	struct stream *s, const struct engine_sub *sub, const struct interest *i, struct version *v)
+/* The wall clock may be set while we wait. */
+static void look_again(struct stream *s, int64_t wait_ms)
 {
-	struct version *before = i->slot->previous;
-	int64_t now = clock_wall_ms(s->call->worker->server->o.clock);
-	if (engine_sub_has_nacked(sub, version_id(v)) && before && version_not_after_ms(before) > now &&
-		strcmp(version_id(before), engine_sub_acked(sub)) == 0)
-		return before;
-	return v;
+	int64_t at = s->call->worker->now_ms + (wait_ms < LOOK_MS ? wait_ms : LOOK_MS);
+	s->look_at_ms = earlier(s->look_at_ms, at);
 }
 
+/* While it holds an older valid version, that one is offered once more: it heals what Envoy keeps of the bad one, and
+ * answers a new stream. When that one ends, the version is offered after all, once: an Envoy with an expired
+ * certificate has nothing to lose. */
 static void offer(struct stream *s, struct engine_sub *sub, struct version *v)
 {
-	const struct interest *i = engine_sub_user(sub);
-	v = version_for(s, sub, i, v);
-	if (quarantine_holds(s->call->worker, i, version_id(v)))
-		engine_held(s->engine, sub);
-	else if (engine_wants(s->engine, sub, version_id(v)))
+	struct worker *w = s->call->worker;
+	struct interest *i = engine_sub_user(sub);
+	int64_t now = clock_wall_ms(w->server->o.clock);
+	const struct sparing spared = quarantine_judge(w, i, v);
+	if (spared.until_ms) {
+		i->spared_until_ms = spared.until_ms;
+		look_again(s, spared.until_ms - now);
+		if (!spared.instead)
+			engine_held(s->engine, sub);
+		else if (engine_wants(s->engine, sub, version_id(spared.instead)))
+			send_version(s, sub, spared.instead);
+		return;
+	}
+	if (i->spared_until_ms && now >= i->spared_until_ms) {
+		i->spared_until_ms = 0;
+		engine_forgive(s->engine, sub, version_id(v));
+	}
+	if (engine_wants(s->engine, sub, version_id(v)))
 		send_version(s, sub, v);
 }
 
@@ -223,8 +246,11 @@ static void answer(struct stream *s, struct engine_sub *sub)
 		offer(s, sub, v);
 		break;
 	case ANSWER_ABSENT:
-		if (engine_absent(s->engine, sub, s->call->worker->now_ms, nonce))
-			send_removed(s, sub, nonce);
+		if (!engine_absent(s->engine, sub, s->call->worker->now_ms, nonce))
+			break;
+		if (i)
+			version_unrefp(&i->held); /* an on-demand user drops it */
+		send_removed(s, sub, nonce);
 		break;
 	case ANSWER_PENDING:
 		engine_pending(s->engine, sub);
@@ -255,6 +281,21 @@ static void on_half_close(struct call *c)
 	call_mark(c);
 }
 
+static void mark_spared(void *arg, struct engine_sub *sub)
+{
+	const struct interest *i = engine_sub_user(sub);
+	if (i && i->spared_until_ms)
+		engine_mark(arg, sub);
+}
+
+static void look(struct stream *s)
+{
+	if (s->call->worker->now_ms < s->look_at_ms)
+		return;
+	s->look_at_ms = INT64_MAX;
+	engine_each(s->engine, mark_spared, s->engine);
+}
+
 static void on_timeout(struct call *c)
 {
 	struct stream *s = c->user;
@@ -262,6 +303,7 @@ static void on_timeout(struct call *c)
 		call_end(c, GRPC_STATUS_DEADLINE_EXCEEDED, "no request came within 60 s");
 	} else if (c->worker->now_ms < s->end_at_ms) {
 		engine_wake(s->engine, c->worker->now_ms);
+		look(s);
 		if (engine_reoffer(s->engine, c->worker->now_ms - ANSWER_PATIENCE_MS + 1))
 			log_event(
 				LOG_DEBUG, "stream.unanswered", LS("node", s->node->id), LI("stream", (int64_t)c->id));
@@ -333,7 +375,7 @@ void stream_open(struct call *c)
 	c->user = s;
 	c->ops = &stream_ops;
 	s->call = c;
-	s->end_at_ms = INT64_MAX;
+	s->end_at_ms = s->look_at_ms = INT64_MAX;
 	s->events = (struct engine_events){s, on_subscribed, on_unsubscribed, on_acked, on_nacked};
 	s->limits = (struct engine_limits){
 		.names = c->worker->server->o.limits.names_per_stream, .resend_on_repeat_ms = REPEAT_MS};

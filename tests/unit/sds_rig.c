@@ -29,6 +29,8 @@ struct rig_secret {
 	char *name;
 	struct entry_key *entry;
 	struct version *version; /* NULL: being issued */
+	struct outlet_older older[OUTLET_OLDER_MAX];
+	size_t older_count;
 };
 
 /* --- policy --- */
@@ -127,6 +129,12 @@ static struct rig_secret *publish(struct rig *r, const char *name, int certifica
 		rig_issue(r, name);
 		s = find(r, name);
 	}
+	if (s->version) {
+		memmove(&s->older[1], &s->older[0], (OUTLET_OLDER_MAX - 1) * sizeof s->older[0]);
+		(void)snprintf(s->older[0].id, sizeof s->older[0].id, "%s", version_id(s->version));
+		s->older[0].not_after_ms = version_not_after_ms(s->version);
+		s->older_count += s->older_count < OUTLET_OLDER_MAX;
+	}
 	version_unref(s->version);
 	s->version = rig_make_version(s->entry, certificates);
 	r->out->publish(r->out->arg, s->entry, s->version, ++r->seq);
@@ -162,12 +170,21 @@ void rig_delete(struct rig *r, const char *name)
 	forget(r, s);
 }
 
-void rig_quarantine(struct rig *r, const char *node_id, const char *name, const char *version_id_, bool on)
+void rig_quarantine(
+	struct rig *r, const char *node_id, const char *name, const char *version_id_, bool on, bool forgive)
 {
 	struct identity *me = identity_new_unix(getuid(), getgid(), getpid());
 	struct rig_secret *s = find(r, name);
 	assert_non_null(s);
-	r->out->quarantine(r->out->arg, me, node_id, s->entry, version_id_, on, ++r->seq);
+	struct outlet_quarantine q = {.identity = identity_key(me),
+		.node_id = node_id,
+		.entry = s->entry,
+		.version_id = version_id_,
+		.on = on,
+		.forgive = forgive,
+		.older_count = s->older_count};
+	memcpy(q.older, s->older, sizeof q.older);
+	r->out->quarantine(r->out->arg, &q, ++r->seq);
 	identity_unref(me);
 }
 

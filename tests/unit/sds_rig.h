@@ -79,7 +79,9 @@ void rig_publish_large(struct rig *r, const char *name);
 void rig_issue(struct rig *r, const char *name); /* from now on it is being issued: wants wait */
 void rig_delete(struct rig *r, const char *name);
 void rig_set_policy(struct rig *r, const char *const *may);
-void rig_quarantine(struct rig *r, const char *node_id, const char *name, const char *version_id, bool on);
+/** on: the node holds one of the versions before it. forgive: streams that NACKed it may have it again. */
+void rig_quarantine(
+	struct rig *r, const char *node_id, const char *name, const char *version_id, bool on, bool forgive);
 void rig_release_taken(struct rig *r);
 /** Every worker has taken in all that was posted. */
 void rig_settle(struct rig *r);

@@ -11,12 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/job.h"
 #include "base/io/loop.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/table.h"
 #include "cache/entry.h"
 #include "cache/store.h"
@@ -40,6 +42,10 @@ struct told {
 	uint64_t seq, generation;
 	int worker;
 	bool on;
+	/* TOLD_QUARANTINE */
+	bool forgive;
+	char identity[64], node[64], older[33], fallback[33];
+	size_t older_count;
 };
 
 /* An authority of the config that is a fake: named before rig_start(), its root outlives restarts. */
@@ -68,7 +74,11 @@ struct rig {
 	struct fault *fault;
 	unsigned taken;
 	uint64_t stream;
+	bool forget_told;  /* only the last thing told is kept */
 	bool hold_applied; /* workers do not report what they took in */
+	struct metrics *metrics;
+	/* what rig_report() says beside; NULL: node-1, nothing, "no" */
+	const char *node, *held, *nack_text;
 };
 
 static int64_t rig_wall(void *arg)
@@ -84,6 +94,8 @@ static int64_t rig_mono(void *arg)
 
 static inline struct told *rig_note(struct rig *r, enum told_what what, uint64_t seq)
 {
+	if (r->forget_told)
+		r->count = 0;
 	assert_true(r->count < TOLD_MAX);
 	if (r->count)
 		assert_true(seq > r->told[r->count - 1].seq); /* design: invariant 1 */
@@ -132,16 +144,22 @@ static void rig_policy(void *arg, struct policy *p, uint64_t seq)
 	rig_applied(r, seq);
 }
 
-static void rig_quarantine(void *arg, const struct identity *identity, const char *node, const struct entry_key *entry,
-	const char *version, bool on, uint64_t seq)
+static void rig_quarantine(void *arg, const struct outlet_quarantine *q, uint64_t seq)
 {
 	struct rig *r = arg;
 	struct told *t = rig_note(r, TOLD_QUARANTINE, seq);
-	(void)identity;
-	(void)node;
-	(void)snprintf(t->entry, sizeof t->entry, "%s", entry_key_text(entry));
-	(void)snprintf(t->version, sizeof t->version, "%s", version);
-	t->on = on;
+	(void)snprintf(t->entry, sizeof t->entry, "%s", entry_key_text(q->entry));
+	(void)snprintf(t->version, sizeof t->version, "%s", q->version_id);
+	(void)snprintf(t->identity, sizeof t->identity, "%s", q->identity);
+	(void)snprintf(t->node, sizeof t->node, "%s", q->node_id);
+	t->on = q->on;
+	t->forgive = q->forgive;
+	t->older_count = q->older_count;
+	if (q->older_count)
+		(void)snprintf(t->older, sizeof t->older, "%s", q->older[0].id);
+	if (q->fallback)
+		(void)snprintf(t->fallback, sizeof t->fallback, "%s", version_id(q->fallback));
+	rig_applied(r, seq);
 }
 
 static void rig_taken(void *arg, unsigned worker)
@@ -223,12 +241,14 @@ static inline void rig_start(struct rig *r, const char *yaml)
 	r->count = 0;
 	must(loop_new(&r->clock, &r->loop));
 	r->jobs = jobs_new(r->loop);
+	r->metrics = metrics_new();
 	const struct store_options so = {.folder = r->folder};
 	must(store_open(&so, r->loop, &r->clock, &r->first_start, &r->store));
 	const struct control_options o = {.loop = r->loop,
 		.jobs = r->jobs,
 		.clock = &r->clock,
 		.store = r->store,
+		.metrics = r->metrics,
 		.first_start = r->first_start,
 		.make_ca = rig_make_ca,
 		.arg = r};
@@ -247,6 +267,7 @@ static inline void rig_stop(struct rig *r)
 	rig_until(r, r->closed);
 	jobs_free(r->jobs);
 	loop_free(r->loop);
+	metrics_free(r->metrics);
 }
 
 /* A folder; rig_start() comes next. */
@@ -291,13 +312,16 @@ static inline void rig_report(struct rig *r, unsigned what, unsigned uid, const 
 	p->subscription = table_hash(name, strlen(name)) ^ r->stream; /* one per stream and name */
 	p->name = mem_strdup(name);
 	p->identity = identity_new_unix(uid, uid, 1);
-	p->node = node_new("node-1", 6, "c", 1, "envoy", 5, (const uint32_t[3]){1, 40, 0});
+	const char *node = r->node ? r->node : "node-1";
+	p->node = node_new(node, strlen(node), "c", 1, "envoy", 5, (const uint32_t[3]){1, 40, 0});
+	if (r->held)
+		(void)snprintf(p->held_version, sizeof p->held_version, "%s", r->held);
 	p->push_to_ack_ms = 1;
 	if (version && (what & REPORT_ACKED))
 		(void)snprintf(p->acked_version, sizeof p->acked_version, "%s", version);
 	if (version && (what & REPORT_NACKED)) {
 		(void)snprintf(p->nacked_version, sizeof p->nacked_version, "%s", version);
-		p->nack_text = mem_strdup("no");
+		p->nack_text = mem_strdup(r->nack_text ? r->nack_text : "no");
 		p->nack_code = 13;
 	}
 	unsigned before = r->taken;
@@ -312,6 +336,17 @@ static inline struct told *rig_last(struct rig *r, enum told_what what, const ch
 		if (r->told[i - 1].what == what && strcmp(r->told[i - 1].entry, entry) == 0)
 			return &r->told[i - 1];
 	return NULL;
+}
+
+static inline double rig_metric(struct rig *r, const char *sample)
+{
+	struct buf b = BUF_INIT;
+	metrics_render(r->metrics, METRICS_TEXT, &b);
+	AUTO(mem_freep) char *start = mem_printf("\n%s", sample);
+	const char *line = strstr(buf_text(&b), start);
+	double v = line ? strtod(line + strlen(start), NULL) : -1;
+	buf_free(&b);
+	return v;
 }
 
 static inline size_t rig_times(const struct rig *r, enum told_what what, const char *entry)

@@ -164,6 +164,8 @@ static void client_check(struct client *c)
 		if (!(c->want & bit(i)) || (c->doubtful & bit(i)))
 			continue;
 		int w = current(&c->model, i);
+		if (is_spared(&c->model, i))
+			continue; /* it holds what it held: an older version that is still valid */
 		bool told = w > 0 ? !client_rejects(w) : w == ABSENT && c->model.mode == ENGINE_DELTA;
 		if (!told)
 			continue;
@@ -182,8 +184,15 @@ static uint64_t roll_names(struct dice *d)
 
 static void client_change_world(struct client *c)
 {
-	unsigned i = roll(c->dice, MODEL_NAMES), what = roll(c->dice, 8);
-	if (what == 0)
+	unsigned i = roll(c->dice, MODEL_NAMES), what = roll(c->dice, 12);
+	int w = current(&c->model, i);
+	if (what == 8)
+		model_spare(&c->model, i, true);
+	else if (what == 9)
+		model_spare(&c->model, i, false);
+	else if (what == 10 && w > 0)
+		model_forgive(&c->model, i, w);
+	else if (what == 0)
 		model_set(&c->model, i, ABSENT);
 	else if (what == 1)
 		model_set(&c->model, i, MAKING);

@@ -3,7 +3,8 @@
  * each step:
  *   - nothing is sent that was not asked for, and no name that has something to be sent is left out;
  *   - at most one unanswered offer per name and ENGINE_WINDOW per stream, under nonces never used before;
- *   - the latest state is what is sent, the same state not again unless asked for, a NACKed one never.
+ *   - the latest state is what is sent, the same state not again unless asked for, a NACKed one never, unless it was
+ *     forgiven; what the quarantine keeps from a client that holds something else is not sent, that is once more.
  * A failed check aborts, so that a fuzzer sees it, too. */
 #ifndef TESTS_UNIT_SDS_ENGINE_MODEL_H
 #define TESTS_UNIT_SDS_ENGINE_MODEL_H
@@ -85,6 +86,7 @@ struct model {
 	struct engine_events events;
 	struct model_sub subs[MODEL_NAMES];
 	int world[MODEL_NAMES];
+	bool spared[MODEL_NAMES]; /* by the quarantine: while the client holds another version, that one is offered */
 	struct model_heard heard;
 	bool begun, half_closed, repeat_due;
 	uint64_t offers, answered;
@@ -279,6 +281,11 @@ static int current(const struct model *m, unsigned i)
 	return i == MODEL_EMPTY || i == MODEL_STAR ? ABSENT : m->world[i];
 }
 
+static bool is_spared(const struct model *m, unsigned i)
+{
+	return m->spared[i] && m->subs[i].acked && m->subs[i].acked != current(m, i);
+}
+
 /* The version to be sent now, REMOVED, or 0 for nothing. */
 static int to_send(const struct model *m, unsigned i)
 {
@@ -288,7 +295,7 @@ static int to_send(const struct model *m, unsigned i)
 		return 0;
 	if (w == ABSENT)
 		return m->mode == ENGINE_DELTA && (!s->gone || s->asked) ? REMOVED : 0;
-	if (has_nacked(s, w))
+	if (has_nacked(s, w) || is_spared(m, i))
 		w = s->acked; /* what was good heals it */
 	return w && !has_nacked(s, w) && (s->asked || s->sent != w) ? w : 0;
 }
@@ -297,6 +304,8 @@ static void sent(struct model *m, unsigned i, int version, const char *nonce)
 {
 	struct model_sub *s = &m->subs[i];
 	char expected[ENGINE_NONCE_MAX];
+	MODEL_CHECK(version == REMOVED || !has_nacked(s, version));
+	MODEL_CHECK(s->subscribed && !s->offer);
 	(void)snprintf(expected, sizeof expected, "m-%llu", (unsigned long long)++m->offers);
 	MODEL_CHECK(!strcmp(nonce, expected));
 	MODEL_CHECK(m->half_closed || unanswered(m) < ENGINE_WINDOW);
@@ -330,9 +339,9 @@ static void model_answer(struct model *m, struct engine_sub *sub)
 		if (tell)
 			sent(m, i, REMOVED, nonce);
 	} else {
-		(void)snprintf(version, sizeof version, "v%d", w);
+		(void)snprintf(version, sizeof version, "v%d", is_spared(m, i) ? s->acked : w);
 		bool wants = engine_wants(m->engine, sub, version);
-		MODEL_CHECK(wants == (expected == w));
+		MODEL_CHECK(wants == (expected == model_version(version)));
 		if (!wants && engine_sub_has_nacked(sub, version) && *engine_sub_acked(sub)) {
 			(void)snprintf(version, sizeof version, "%s", engine_sub_acked(sub));
 			wants = engine_wants(m->engine, sub, version);
@@ -444,6 +453,39 @@ static void model_set(struct model *m, unsigned i, int version)
 	m->world[i] = version;
 	if (s)
 		engine_mark(m->engine, s);
+	model_pull(m);
+}
+
+/* The quarantine begins or ends; or it ends and the client's own NACK of this version is forgiven. */
+static void model_spare(struct model *m, unsigned i, bool on)
+{
+	char text[8];
+	const char *name = model_name(i, text);
+	struct engine_sub *s = engine_find(m->engine, name, strlen(name));
+	m->spared[i] = on;
+	if (s && !on)
+		engine_mark(m->engine, s);
+	model_pull(m);
+}
+
+static void model_forgive(struct model *m, unsigned i, int version)
+{
+	char text[8], id[16];
+	const char *name = model_name(i, text);
+	struct engine_sub *found = engine_find(m->engine, name, strlen(name));
+	struct model_sub *s = &m->subs[i];
+	(void)snprintf(id, sizeof id, "v%d", version);
+	m->spared[i] = false;
+	if (found) {
+		if (has_nacked(s, version) && !s->offer && s->sent == version)
+			s->sent = 0;
+		for (unsigned n = 0; n < ENGINE_NACKED_MAX; n++)
+			if (s->nacked[n] == version)
+				s->nacked[n] = 0;
+		engine_forgive(m->engine, found, id);
+		engine_mark(m->engine, found);
+		MODEL_CHECK(!engine_sub_has_nacked(found, id));
+	}
 	model_pull(m);
 }
 

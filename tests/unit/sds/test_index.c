@@ -100,24 +100,6 @@ static void test_the_same_again_wakes_nobody(void **state)
 	version_unref(v);
 }
 
-static void test_past_versions(void **state)
-{
-	struct fixture *f = *state;
-	struct version *v[PAST_VERSIONS + 2];
-	int64_t now = clock_wall_ms(clock_system());
-	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
-		v[i] = rig_make_version(f->entry, 1);
-		slot_publish(&f->w, slot_of(f), version_ref(v[i]), i + 1);
-	}
-	assert_false(slot_knows_valid(slot_of(f), version_id(v[0]), now)); /* too many since */
-	assert_true(slot_knows_valid(slot_of(f), version_id(v[1]), now));
-	assert_false(slot_knows_valid(slot_of(f), version_id(v[1]), now + 2 * MS_PER_HOUR));
-	assert_false(slot_knows_valid(slot_of(f), version_id(v[PAST_VERSIONS + 1]), now)); /* current is not past */
-	assert_false(slot_knows_valid(slot_of(f), "", now));
-	for (size_t i = 0; i < ARRAY_LEN(v); i++)
-		version_unref(v[i]);
-}
-
 /* design: invariant 2: that one caller was told makes no answer to another one quicker. */
 static void test_absence_belongs_to_a_caller(void **state)
 {
@@ -196,7 +178,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_older_is_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_same_again_wakes_nobody, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_past_versions, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absence_belongs_to_a_caller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_denied_wait_at_their_absence, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absences_are_bounded, set_up, tear_down),

@@ -344,51 +344,6 @@ static void test_cancelled_while_an_answer_waits(void **state)
 	rig_free(r);
 }
 
-/* design: invariant 9, and design.md, quarantine: a node that holds an older valid version is spared, one that claims
- * nothing, or what nobody knows, is not. */
-static void test_quarantine(void **state)
-{
-	(void)state;
-	struct rig *r = rig_new(1, everything);
-	struct rpc_client *c = rig_dial(r);
-	struct xds_answer a;
-	char v1[33], v2[33];
-	rig_publish(r, "roots", v1);
-	struct rpc_stream *s = rpc_stream_open(c, RIG_DELTA_SECRETS);
-	rig_ask(s, &(struct xds_ask){.delta = true, .node_id = "n", .names = {"roots"}});
-	rig_receive(r, c, s, true, &a);
-	rig_ask(s, &(struct xds_ask){.delta = true, .nonce = a.nonce});
-	(void)rig_wait_report(r, c, 0, "roots", REPORT_ACKED);
-	rig_publish(r, "roots", v2);
-	rig_receive(r, c, s, true, &a);
-	rpc_stream_free(s);
-	rig_quarantine(r, "n", "roots", v2, true);
-	rig_settle(r);
-
-	s = rpc_stream_open(c, RIG_DELTA_SECRETS);
-	rig_ask(s,
-		&(struct xds_ask){
-			.delta = true, .node_id = "n", .names = {"roots"}, .held_name = "roots", .held_version = v1});
-	assert_true(rig_is_silent(r, c, s));
-	static const char unknown[] = "00000000000000000000000000000000";
-	const struct xds_ask asks[] = {{.delta = true, .node_id = "n", .names = {"roots"}},
-		{.delta = true, .node_id = "n", .names = {"roots"}, .held_name = "roots", .held_version = unknown},
-		{.delta = true, .node_id = "m", .names = {"roots"}, .held_name = "roots", .held_version = v1}};
-	for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
-		struct rpc_stream *other = rpc_stream_open(c, RIG_DELTA_SECRETS);
-		rig_ask(other, &asks[i]);
-		rig_receive(r, c, other, true, &a);
-		assert_string_equal(a.version, v2);
-		rpc_stream_free(other);
-	}
-	rig_quarantine(r, "n", "roots", v2, false);
-	rig_receive(r, c, s, true, &a);
-	assert_string_equal(a.version, v2);
-	rpc_stream_free(s);
-	rpc_client_close(c);
-	rig_free(r);
-}
-
 /* design: invariant 10. */
 static void drains(unsigned workers)
 {
@@ -473,7 +428,6 @@ int main(void)
 		cmocka_unit_test(test_patience_ends),
 		cmocka_unit_test(test_drain_cuts_off_the_deaf),
 		cmocka_unit_test(test_cancelled_while_an_answer_waits),
-		cmocka_unit_test(test_quarantine),
 		cmocka_unit_test(test_drains_1),
 		cmocka_unit_test(test_drains_4),
 		cmocka_unit_test(test_never_started),
