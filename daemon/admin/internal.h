@@ -21,6 +21,7 @@ void route_subscribers(void *admin, struct http_exchange *x); /* POST /v1/subscr
 void route_put(void *admin, struct http_exchange *x);	      /* POST /v1/put */
 void route_delete(void *admin, struct http_exchange *x);      /* POST /v1/delete {name} */
 void route_rotate(void *admin, struct http_exchange *x);      /* POST /v1/rotate {name} */
+void route_retry(void *admin, struct http_exchange *x);	      /* POST /v1/retry {name, node} */
 void route_get(void *admin, struct http_exchange *x);	      /* POST /v1/get {name} */
 void route_log_level(void *admin, struct http_exchange *x);   /* POST /v1/log-level {level} */
 void route_reload(void *admin, struct http_exchange *x);      /* POST /v1/reload */

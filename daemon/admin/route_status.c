@@ -87,6 +87,7 @@ static void add_secret(void *arg, const struct control_secret *s)
 	set(o, "issuing", json_boolean(s->issuing));
 	set(o, "subscribers", json_integer((json_int_t)s->subscribers));
 	set(o, "acked", json_integer((json_int_t)s->acked));
+	set(o, "held_back", json_integer((json_int_t)s->held_back));
 	set(o, "last_ack_at", time_value(s->last_ack_at_ms));
 	set(o, "last_nack_at", time_value(s->last_nack_at_ms));
 	set(o, "last_nack", text_value(s->last_nack));
@@ -95,6 +96,29 @@ static void add_secret(void *arg, const struct control_secret *s)
 	set(o, "wanted_at", time_value(s->wanted_at_ms));
 	set(o, "held_since", time_value(s->held_since_ms));
 	set(o, "held_for", text_value(s->held_for));
+	(void)json_array_append_new(l->array, o);
+}
+
+static void add_quarantined(void *arg, const struct control_quarantined *q)
+{
+	struct list *l = arg;
+	json_t *o = json_object();
+	set(o, "name", json_string(q->name));
+	set(o, "entry", json_string(q->entry));
+	set(o, "identity", json_string(q->identity));
+	set(o, "node", json_string(q->node));
+	set(o, "version", json_string(q->version));
+	set(o, "code", json_integer(q->code));
+	set(o, "message", json_string(q->message));
+	set(o, "since", time_value(q->since_ms));
+	set(o, "times", json_integer((json_int_t)q->times));
+	set(o, "held_version", text_value(q->held));
+	set(o, "held_until", time_value(q->held_until_ms));
+	set(o, "verdict", json_string(control_verdict_name(q->verdict)));
+	set(o, "refused_by_nodes", json_integer((json_int_t)q->refused));
+	set(o, "taken_by_streams", json_integer((json_int_t)q->taken));
+	set(o, "hastens_renewal", json_boolean(q->hastens));
+	set(o, "trying_again", json_boolean(q->trying));
 	(void)json_array_append_new(l->array, o);
 }
 
@@ -129,9 +153,11 @@ void route_status(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
 	int64_t now = clock_wall_ms(a->o.clock);
-	struct list secrets = {json_array(), now}, denials = {json_array(), now}, authorities = {json_array(), now};
+	struct list secrets = {json_array(), now}, denials = {json_array(), now}, authorities = {json_array(), now},
+		    quarantine = {json_array(), now};
 	control_each_secret(a->o.control, add_secret, &secrets);
 	control_each_denial(a->o.control, add_denial, &denials);
+	control_each_quarantined(a->o.control, add_quarantined, &quarantine);
 	control_each_authority(a->o.control, add_authority, &authorities);
 	struct sds_counts counts = sds_server_counts(a->o.server);
 	json_t *o = json_object();
@@ -145,6 +171,7 @@ void route_status(void *admin, struct http_exchange *x)
 	set(o, "memory_only", json_integer((json_int_t)control_memory_only(a->o.control)));
 	set(o, "authorities", authorities.array);
 	set(o, "secrets", secrets.array);
+	set(o, "quarantine", quarantine.array);
 	set(o, "denials", denials.array);
 	admin_reply_json(x, o);
 }
@@ -158,6 +185,7 @@ static void add_subscriber(void *arg, const struct control_subscriber *s)
 	set(o, "since", time_value(s->since_ms));
 	set(o, "acked_version", text_value(s->acked_version));
 	set(o, "acked_at", time_value(s->acked_at_ms));
+	set(o, "unproven", json_boolean(s->unproven));
 	set(o, "nacked_version", text_value(s->nacked_version));
 	set(o, "nacked_at", time_value(s->nacked_at_ms));
 	set(o, "nack", text_value(s->nack_text));

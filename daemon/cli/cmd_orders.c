@@ -38,6 +38,22 @@ static struct fault *run_delete(const struct cli_input *in)
 	return NULL;
 }
 
+static struct fault *run_retry(const struct cli_input *in)
+{
+	json_t *o = NULL, *body = json_pack("{s:s}", "name", in->names[0]);
+	if (in->name_count > 1)
+		(void)json_object_set_new(body, "node", json_string(in->names[1]));
+	struct fault *f = client_call(in, "/v1/retry", body, false, &o);
+	json_decref(body);
+	if (f)
+		return f;
+	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
+	(void)printf("%s: offered again to %lld nodes\n", safe,
+		(long long)json_integer_value(json_object_get(o, "retried")));
+	json_decref(o);
+	return NULL;
+}
+
 static struct fault *run_reload(const struct cli_input *in)
 {
 	json_t *o = NULL, *body = json_object();
@@ -79,6 +95,20 @@ const struct cli_command cli_delete = {
 	.names_min = 1,
 	.names_max = 1,
 	.run = run_delete,
+};
+const struct cli_command cli_retry = {
+	.name = "retry",
+	.arguments = "NAME [NODE]",
+	.summary = "offer again what nodes NACKed",
+	.text = "A version that a node NACKed is not offered to it again while it holds an older valid one (`leafcast "
+		"status` lists\n"
+		"such nodes). This ends that, for every node or for the one with this node.id: after what was wrong "
+		"there "
+		"is mended.\n\n"
+		"example: leafcast retry web-cert envoy-1",
+	.names_min = 1,
+	.names_max = 2,
+	.run = run_retry,
 };
 const struct cli_command cli_reload = {
 	.name = "reload",

@@ -111,6 +111,35 @@ static void print_troubles(const json_t *list, const char *now, const char *name
 	}
 }
 
+static size_t print_quarantine(const json_t *list, const char *now, const char *name)
+{
+	static const char *const heads[] = {"HELD BACK FROM", "IDENTITY", "SECRET", "VERSION", "SINCE", "HOLDS UNTIL",
+		"AT FAULT", "CODE", "ENVOY SAYS"};
+	struct table *t = table_new(heads, ARRAY_LEN(heads));
+	size_t i, shown = 0;
+	json_t *q;
+	json_array_foreach(list, i, q)
+	{
+		if (!is_shown(q, name))
+			continue;
+		shown++;
+		AUTO(mem_freep) char *since = relative_time(q, "since", now);
+		AUTO(mem_freep) char *until = relative_time(q, "held_until", now);
+		AUTO(mem_freep)
+		char *version = mem_strndup(text_or_dash(q, "version"), strnlen(text_or_dash(q, "version"), 12));
+		AUTO(mem_freep)
+		char *code = mem_printf("%lld", (long long)json_integer_value(json_object_get(q, "code")));
+		const char *cells[] = {text_or_dash(q, "node"), text_or_dash(q, "identity"), text_or_dash(q, "entry"),
+			version, since, until, text_or_dash(q, "verdict"), code, text_or_dash(q, "message")};
+		table_add(t, cells);
+	}
+	if (shown)
+		(void)putchar('\n');
+	table_print(t);
+	table_free(t);
+	return shown;
+}
+
 static void print_denials(const json_t *list, const char *now)
 {
 	static const char *const heads[] = {"DENIED TO", "NAME", "NODE", "TIMES", "LAST", "TO ALLOW IT"};
@@ -153,6 +182,8 @@ static struct fault *run(const struct cli_input *in)
 	if (!print_secrets(secrets, now, name) && name)
 		f = fault_new(FAULT_NOT_FOUND, "there is no secret %s", name);
 	print_troubles(secrets, now, name);
+	if (print_quarantine(json_object_get(o, "quarantine"), now, name))
+		(void)printf("mend what is at fault, then: leafcast retry SECRET [NODE]\n");
 	if (!name)
 		print_denials(json_object_get(o, "denials"), now);
 	json_decref(o);
