@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/attr.h"
+#include "base/audit_chain.h"
 #include "cache/version.h"
 struct clock;
 struct entry_key;
@@ -85,6 +86,19 @@ MUST_USE struct fault *store_load(struct store *s, const struct store_visitor *v
  * left it. CORRUPT: it stands there but cannot be read, which is not the same as none. The caller owns *ret. */
 MUST_USE struct fault *store_load_blob(struct store *s, const char *name, struct secret **ret);
 
+/** Part of the audit trail. */
+struct store_audit_page {
+	struct audit_head head; /* as of now */
+	struct audit_record *records;
+	size_t count;
+};
+enum { STORE_AUDIT_PAGE_MAX = 1000 };
+/** Records after number `after` (0: from the first that is kept), oldest first, at most limit
+ * (<= STORE_AUDIT_PAGE_MAX), as committed before this call. done(arg, fault or NULL, page) runs on the loop; the fault
+ * is the callee's, the page is borrowed for the call. Not after store_close(). */
+void store_audit_read(struct store *s, int64_t after, size_t limit,
+	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg);
+
 /** A transaction, filled on the control loop. References are taken, bytes copied. */
 struct store_tx *store_tx_new(void);
 void store_tx_put_version(struct store_tx *tx, struct version *v); /* becomes its entry's current one */
@@ -97,7 +111,7 @@ void store_tx_put_fact(struct store_tx *tx, const char *key, int64_t value);
 void store_tx_put_quarantine(struct store_tx *tx, const struct store_quarantine *q);
 /** By its key; an entry that is dropped takes its quarantines along. */
 void store_tx_drop_quarantine(struct store_tx *tx, const struct store_quarantine *q);
-/** event: a stable name; detail: JSON text without secrets. */
+/** event: a stable name; detail: compact JSON with sorted keys, without secrets. */
 void store_tx_audit(struct store_tx *tx, int64_t at_ms, const char *event, const char *detail);
 /** Marks the first start complete. */
 void store_tx_complete_first_start(struct store_tx *tx);

@@ -13,6 +13,7 @@
 #include "cache/description.h"
 #include "cache/entry.h"
 #include "cache/seal.h"
+#include "cache/store_audit.h"
 #include "cache/store_folder.h"
 #include "cache/store_sql.h"
 #include "cache/store_tx.h"
@@ -184,17 +185,6 @@ static struct fault *put_fact(struct store_db *db, const struct store_op *op)
 	return store_sql_finish(st);
 }
 
-static struct fault *add_audit(struct store_db *db, const struct store_op *op)
-{
-	sqlite3_stmt *st = db->statements[STATEMENT_AUDIT], *trim = db->statements[STATEMENT_TRIM_AUDIT];
-	TRY(store_sql_bind_int(st, 1, op->number));
-	TRY(store_sql_bind_text(st, 2, op->text));
-	TRY(store_sql_bind_text(st, 3, op->detail));
-	TRY(store_sql_finish(st));
-	TRY(store_sql_bind_int(trim, 1, STORE_AUDIT_MAX));
-	return store_sql_finish(trim);
-}
-
 static struct fault *complete(struct store_db *db, int64_t now_ms)
 {
 	sqlite3_stmt *st = db->statements[STATEMENT_COMPLETE];
@@ -216,7 +206,7 @@ static struct fault *apply_op(struct store_db *db, const struct store_tx *tx, co
 	case STORE_PUT_FACT:
 		return put_fact(db, op);
 	case STORE_AUDIT:
-		return add_audit(db, op);
+		return store_audit_add(db, op->number, op->text, op->detail);
 	case STORE_COMPLETE_FIRST_START:
 		return complete(db, tx->put_at_ms);
 	case STORE_PUT_QUARANTINE:
@@ -235,6 +225,7 @@ static struct fault *run(struct store_db *db, enum store_statement which)
 /* The fault of the disk, which fails the batch; a fault of tx's own stays in tx, and nothing of tx is left. */
 static struct fault *apply_tx(struct store_db *db, struct store_tx *tx)
 {
+	const struct audit_head before = db->audit;
 	struct fault *f = NULL;
 	TRY(run(db, STATEMENT_SAVEPOINT));
 	for (size_t i = 0; i < tx->count && !f; i++)
@@ -244,6 +235,7 @@ static struct fault *apply_tx(struct store_db *db, struct store_tx *tx)
 	if (fault_code(f) == FAULT_UNAVAILABLE || fault_code(f) == FAULT_CORRUPT || sqlite3_get_autocommit(db->sql))
 		return f;
 	tx->fault = f;
+	db->audit = before;
 	TRY(run(db, STATEMENT_ROLLBACK_TO));
 	return run(db, STATEMENT_RELEASE);
 }
@@ -255,10 +247,13 @@ static struct store_tx *next_tx(struct mail *m)
 
 static struct fault *apply_all(struct store_db *db, struct mail *batch)
 {
+	const int64_t audited = db->audit.seq;
 	TRY(run(db, STATEMENT_BEGIN));
 	for (struct store_tx *tx = next_tx(batch); tx; tx = next_tx(tx->mail.next))
 		if (!tx->fault)
 			TRY(apply_tx(db, tx));
+	if (db->audit.seq != audited)
+		TRY(store_audit_save(db));
 	return run(db, STATEMENT_COMMIT);
 }
 
@@ -285,8 +280,10 @@ static bool completes_first_start(struct mail *batch)
 
 void store_db_apply(struct store_db *db, struct mail *batch)
 {
+	const struct audit_head before = db->audit;
 	struct fault *f = apply_all(db, batch);
 	if (f) {
+		db->audit = before;
 		/* A COMMIT whose sync failed may still be found done after a crash right then: the version after the
 		 * last published one, whole, and put again by whoever was told that it failed. */
 		store_sql_rollback(db->sql);

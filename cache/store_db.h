@@ -12,6 +12,7 @@ struct clock;
 struct fault;
 struct mail;
 struct seal;
+struct secret;
 struct store_blobs;
 struct store_folder;
 
@@ -31,12 +32,15 @@ enum store_statement {
 	STATEMENT_PUT_FACT,
 	STATEMENT_AUDIT,
 	STATEMENT_TRIM_AUDIT,
+	STATEMENT_AUDIT_HASH,
+	STATEMENT_AUDIT_PAGE,
 	STATEMENT_COMPLETE,
 	STATEMENT_PUT_QUARANTINE,
 	STATEMENT_DROP_QUARANTINE,
 	STATEMENT_DROP_ENTRY_QUARANTINE,
 	STATEMENT_VERSIONS,
 	STATEMENT_BLOBS,
+	STATEMENT_BLOB,
 	STATEMENT_FACTS,
 	STATEMENT_QUARANTINES,
 	STATEMENT_USAGE,
@@ -49,8 +53,10 @@ struct store_db {
 	sqlite3_stmt *statements[STATEMENTS];
 	struct seal *seal; /* of seal_id */
 	int64_t seal_id;
-	bool is_complete; /* the first start is */
-	bool scrub_due;	  /* the log may still hold what was dropped */
+	struct audit_head audit; /* of the trail, with what this transaction has added */
+	int64_t audit_max;	 /* for tests; 0: STORE_AUDIT_MAX */
+	bool is_complete;	 /* the first start is */
+	bool scrub_due;		 /* the log may still hold what was dropped */
 };
 
 /** As store_open() says; thread-less. The caller owns *ret: store_db_close(). */
@@ -62,6 +68,9 @@ void store_db_closep(struct store_db **db);
 MUST_USE struct fault *store_db_load(struct store_db *db, const struct store_visitor *visitor);
 /** Every blob into ret; one that cannot be read goes there as damaged. */
 MUST_USE struct fault *store_db_load_blobs(struct store_db *db, struct store_blobs *ret);
+
+/** One blob as it stands in the database, or *ret = NULL. The caller owns it. */
+MUST_USE struct fault *store_db_read_blob(struct store_db *db, const char *name, struct secret **ret);
 
 /** One transaction for all of these (struct store_tx by mail.next). Each leaves with its fault, or NULL: it is durable.
  */

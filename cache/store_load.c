@@ -271,6 +271,20 @@ static struct fault *unseal_blob(struct store_db *db, const char *name, sqlite3_
 	return f;
 }
 
+struct fault *store_db_read_blob(struct store_db *db, const char *name, struct secret **ret)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_BLOB];
+	bool row = false;
+	*ret = NULL;
+	struct fault *f = store_sql_bind_text(st, 1, name);
+	if (!f)
+		f = store_sql_step(st, &row);
+	if (!f && row)
+		f = unseal_blob(db, name, st, ret);
+	store_sql_reset(st);
+	return f;
+}
+
 static struct fault *load_blobs(struct store_db *db, struct store_blobs *ret)
 {
 	sqlite3_stmt *st = db->statements[STATEMENT_BLOBS];

@@ -33,7 +33,10 @@ static const char VERSION_2[] = "CREATE TABLE quarantine(identity TEXT NOT NULL,
  * from before have none until they are written again. */
 static const char VERSION_3[] = "ALTER TABLE version ADD COLUMN description BLOB;";
 
-static const char *const STEPS[] = {VERSION_1, VERSION_2, VERSION_3};
+/* audit.hash: base/audit_chain.h; NULL in records from before there was a chain. */
+static const char VERSION_4[] = "ALTER TABLE audit ADD COLUMN hash BLOB;";
+
+static const char *const STEPS[] = {VERSION_1, VERSION_2, VERSION_3, VERSION_4};
 static const struct store_migrations MIGRATIONS = {STEPS, ARRAY_LEN(STEPS)};
 
 const struct store_migrations *store_migrations(void)

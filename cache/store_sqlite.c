@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "cache/seal.h"
+#include "cache/store_audit.h"
 #include "cache/store_folder.h"
 #include "cache/store_schema.h"
 #include "cache/store_sql.h"
@@ -28,8 +29,11 @@ static const char *const SQL[STATEMENTS] = {
 	[STATEMENT_DROP_ENTRY] = "DELETE FROM version WHERE entry = ?1",
 	[STATEMENT_PUT_BLOB] = "INSERT OR REPLACE INTO blob(name, seal_key, sealed) VALUES(?1, ?2, ?3)",
 	[STATEMENT_PUT_FACT] = "INSERT OR REPLACE INTO fact(key, value) VALUES(?1, ?2)",
-	[STATEMENT_AUDIT] = "INSERT INTO audit(at_ms, event, detail) VALUES(?1, ?2, ?3)",
-	[STATEMENT_TRIM_AUDIT] = "DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?1",
+	[STATEMENT_AUDIT] = "INSERT INTO audit(seq, at_ms, event, detail, hash) VALUES(?1, ?2, ?3, ?4, ?5)",
+	[STATEMENT_TRIM_AUDIT] = "DELETE FROM audit WHERE seq <= ?1",
+	[STATEMENT_AUDIT_HASH] = "SELECT hash FROM audit WHERE seq = ?1",
+	[STATEMENT_AUDIT_PAGE] =
+		"SELECT seq, at_ms, event, detail, hash FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 	[STATEMENT_COMPLETE] = "INSERT OR REPLACE INTO meta(key, value) VALUES('first_start_complete_at_ms', ?1)",
 	[STATEMENT_PUT_QUARANTINE] =
 		"INSERT OR REPLACE INTO quarantine(identity, node, entry, version, who, held, code, message, since_ms, "
@@ -42,6 +46,7 @@ static const char *const SQL[STATEMENTS] = {
 		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry), description "
 		"FROM version ORDER BY seq",
 	[STATEMENT_BLOBS] = "SELECT name, seal_key, sealed FROM blob ORDER BY name",
+	[STATEMENT_BLOB] = "SELECT name, seal_key, sealed FROM blob WHERE name = ?1",
 	[STATEMENT_FACTS] = "SELECT key, value FROM fact ORDER BY key",
 	[STATEMENT_QUARANTINES] = "SELECT identity, who, node, entry, version, held, code, message, since_ms, hastens, "
 				  "chance, neighbour FROM quarantine ORDER BY since_ms",
@@ -208,6 +213,7 @@ struct fault *store_db_open(const struct store_options *o, const struct clock *c
 		return fault_wrap(f, "%s", store_folder_database(db->folder));
 	TRY(prepare(db));
 	TRY(unseal(db, o, clock));
+	TRY(store_audit_open(db));
 	if (db->is_complete && !store_folder_is_marked(db->folder))
 		TRY(store_folder_mark(db->folder));
 	(void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);

@@ -8,6 +8,7 @@
 #include "base/io/wakeup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cache/store_audit.h"
 #include "cache/store_blobs.h"
 #include "cache/store_db.h"
 #include "cache/store_tx.h"
@@ -46,6 +47,44 @@ static bool split_close(struct mail **batch)
 	return false;
 }
 
+/* One page of the audit trail, asked for and answered by the same message. */
+struct audit_read {
+	struct mail mail;
+	int64_t after;
+	size_t limit;
+	struct store_audit_page page;
+	struct fault *fault;
+	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page);
+	void *arg;
+};
+
+/* Cuts the reads out of a batch, in order. */
+static struct mail *take_reads(struct mail **batch)
+{
+	struct mail *reads = NULL, **end = &reads;
+	for (struct mail **m = batch; *m;) {
+		if ((*m)->type != STORE_MAIL_AUDIT) {
+			m = &(*m)->next;
+			continue;
+		}
+		*end = *m;
+		*m = (*m)->next;
+		end = &(*end)->next;
+		*end = NULL;
+	}
+	return reads;
+}
+
+static void answer_reads(struct store *s, struct mail *reads)
+{
+	while (reads) {
+		struct audit_read *r = container_of(reads, struct audit_read, mail);
+		reads = reads->next;
+		r->fault = store_audit_page(s->db, r->after, r->limit, &r->page);
+		invariant(mailbox_post(s->finished, &r->mail));
+	}
+}
+
 static void write_batch(struct store *s, struct mail *batch)
 {
 	struct store_usage usage = {0};
@@ -68,8 +107,10 @@ static bool on_batch(void *arg, struct mail *batch)
 {
 	struct store *s = arg;
 	bool ends = split_close(&batch);
+	struct mail *reads = take_reads(&batch);
 	if (batch)
 		write_batch(s, batch);
+	answer_reads(s, reads);
 	if (!ends)
 		return true;
 	store_db_close(s->db);
@@ -104,6 +145,22 @@ static void finish(struct store *s, struct store_tx *tx)
 	store_tx_free(tx);
 }
 
+static void free_read(struct mail *m)
+{
+	struct audit_read *r = container_of(m, struct audit_read, mail);
+	store_audit_page_done(&r->page);
+	fault_free(r->fault);
+	free(r);
+}
+
+static void finish_read(struct store *s, struct audit_read *r)
+{
+	struct fault *f = TAKE(r->fault);
+	s->pending--;
+	r->done(r->arg, f, f ? NULL : &r->page);
+	free_read(&r->mail);
+}
+
 static void finish_close(struct store *s)
 {
 	void (*closed)(void *arg) = s->closed;
@@ -126,7 +183,10 @@ static void on_finished(void *arg)
 			finish_close(s); /* always the last */
 			return;
 		}
-		finish(s, container_of(m, struct store_tx, mail));
+		if (m->type == STORE_MAIL_AUDIT)
+			finish_read(s, container_of(m, struct audit_read, mail));
+		else
+			finish(s, container_of(m, struct store_tx, mail));
 		m = next;
 	}
 }
@@ -188,6 +248,22 @@ void store_commit(struct store *s, struct store_tx *tx, void (*done)(void *arg, 
 	s->touched = true;
 	s->pending++;
 	invariant(thread_post(s->thread, &tx->mail));
+}
+
+void store_audit_read(struct store *s, int64_t after, size_t limit,
+	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg)
+{
+	loop_assert(s->loop);
+	invariant(!s->closing && limit <= STORE_AUDIT_PAGE_MAX);
+	struct audit_read *r = mem_new(struct audit_read);
+	r->mail = (struct mail){.free = free_read, .type = STORE_MAIL_AUDIT};
+	r->after = after;
+	r->limit = limit;
+	r->done = done;
+	r->arg = arg;
+	s->touched = true;
+	s->pending++;
+	invariant(thread_post(s->thread, &r->mail));
 }
 
 unsigned store_pending(const struct store *s)

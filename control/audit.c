@@ -1,6 +1,10 @@
 /* control/audit.c - who decided what: a record in the store, and mostly a line in the log, written with the effect's
  * own transaction, so before the effect. Never key material. */
 #include <jansson.h>
+#include "base/audit_chain.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/io/loop.h"
 #include "base/io/json_memory.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,8 +27,8 @@ static void on_written(void *arg, struct fault *f)
 	fault_free(f);
 }
 
-void audit_record(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
-	const char *by, const char *detail)
+static void add_record(struct control *c, struct store_tx *tx, const char *event, const char *entry,
+	const char *version, const char *by, const char *detail)
 {
 	json_t *o = json_object();
 	set_text(o, "entry", entry);
@@ -34,9 +38,15 @@ void audit_record(struct control *c, struct store_tx *tx, const char *event, con
 	char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(o);
 	invariant(text);
-	struct store_tx *own = tx ? NULL : store_tx_new();
-	store_tx_audit(tx ? tx : own, control_now_ms(c), event, text);
+	store_tx_audit(tx, control_now_ms(c), event, text);
 	json_memory_free_text(text);
+}
+
+void audit_record(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
+	const char *by, const char *detail)
+{
+	struct store_tx *own = tx ? NULL : store_tx_new();
+	add_record(c, tx ? tx : own, event, entry, version, by, detail);
 	if (own)
 		store_commit(c->o.store, own, on_written, NULL);
 }
@@ -46,4 +56,48 @@ void audit_note(struct control *c, struct store_tx *tx, const char *event, const
 {
 	log_event(LOG_INFO, event, LS("secret", entry), LS("version", version), LS("by", by), LS("detail", detail));
 	audit_record(c, tx, event, entry, version, by, detail);
+}
+
+void control_audit(struct control *c, const char *event, const char *name, const char *version, const char *by,
+	const char *detail, control_done_fn *done, void *arg)
+{
+	struct store_tx *tx = store_tx_new();
+	audit_note(c, tx, event, name, version, by, detail);
+	store_commit(c->o.store, tx, done, arg);
+}
+
+void control_audit_read(struct control *c, int64_t after, size_t limit,
+	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg)
+{
+	if (c->closing)
+		done(arg, fault_new(FAULT_UNAVAILABLE, "leafcast is stopping"), NULL);
+	else
+		store_audit_read(c->o.store, after, limit, done, arg);
+}
+
+static void on_head(void *arg, struct fault *f, const struct store_audit_page *page)
+{
+	(void)arg;
+	if (f) {
+		log_event(LOG_ERROR, "audit.unreadable", LF(f));
+		fault_free(f);
+		return;
+	}
+	char hex[AUDIT_HASH_HEX];
+	audit_hash_hex(&page->head.hash, hex);
+	log_event(LOG_INFO, "audit.head", LI("seq", page->head.seq), LS("hash", hex));
+}
+
+static void on_hour(void *arg)
+{
+	struct control *c = arg;
+	store_audit_read(c->o.store, 0, 0, on_head, NULL);
+	timer_start(c->audit_head, MS_PER_HOUR);
+}
+
+void audit_start(struct control *c)
+{
+	audit_record(c, NULL, "leafcast.started", NULL, NULL, NULL, LEAFCAST_VERSION);
+	c->audit_head = timer_new(c->o.loop, on_hour, c);
+	on_hour(c);
 }

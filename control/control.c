@@ -315,6 +315,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 	c->clock_offset_ms = control_now_ms(c) - clock_mono_ms(c->o.clock);
 	timer_start(c->watch, WATCH_MS);
 	trust_start(c);
+	audit_start(c);
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
 		e->outdated = rotation_is_outdated(e);
 		quarantine_publish(e);
@@ -381,6 +382,7 @@ void control_close(struct control *c, void (*closed)(void *arg), void *arg)
 	c->closed = closed;
 	c->closed_arg = arg;
 	timer_free(c->watch);
+	timer_free(c->audit_head);
 	c->watch = timer_new(c->o.loop, close_step, c);
 	for (struct entry *e = c->entries; e; e = e->hh.next)
 		rotation_close(e);

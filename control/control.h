@@ -82,6 +82,16 @@ void control_retry(struct control *c, const char *name, const char *node, const 
  *  NOT_FOUND; CONFLICT: the name has several entries (the text lists them). */
 MUST_USE struct fault *control_get(struct control *c, const char *name, struct version **ret);
 
+/** --- the audit trail --- */
+struct store_audit_page;
+/** A page of it: cache/store.h, store_audit_read(). UNAVAILABLE while we close. */
+void control_audit_read(struct control *c, int64_t after, size_t limit,
+	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg);
+/** Record what an operator does beside control's own orders, and log it. done: once it is durable, and before that
+ * nothing is to be done. event is a stable name; name, version and detail may be NULL. */
+void control_audit(struct control *c, const char *event, const char *name, const char *version, const char *by,
+	const char *detail, control_done_fn *done, void *arg);
+
 /** --- what there is to see; everything borrowed for the call --- */
 struct control_subscriber {
 	const char *identity, *node, *acked_version, *nacked_version, *nack_text;

@@ -191,7 +191,8 @@ struct control {
 	bool completing; /* the first start is being marked complete */
 	void (*ready)(void *arg, struct fault *f);
 	void *ready_arg;
-	struct timer *watch; /* clock jumps, ends of quarantines */
+	struct timer *audit_head; /* hourly */
+	struct timer *watch;	  /* clock jumps, ends of quarantines */
 	int64_t clock_offset_ms;
 	struct absent *absent;
 	int64_t trust_used_ms;	  /* wall: when it was last looked which anchors are in use */
@@ -314,6 +315,9 @@ void audit_record(struct control *c, struct store_tx *tx, const char *event, con
 	const char *by, const char *detail); /* without the line in the log */
 void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
 	const char *by, const char *detail);
+
+/* Log the head of the trail now, and each hour, so that one that was cut off since shows. */
+void audit_start(struct control *c);
 
 /* control.c */
 void start_check_ready(struct control *c);

@@ -228,6 +228,16 @@ static void on_stored(void *arg, struct fault *f)
 	entry_drop_if_idle(e);
 }
 
+/* Where a certificate came from, for the trail. The caller owns it; NULL: brought, or a bundle. */
+static char *provenance(const struct version *v)
+{
+	const struct cert_info *leaf = version_leaf(v);
+	if (!leaf || !version_authority(v))
+		return NULL;
+	return mem_printf(
+		"authority %s, profile %s, serial %s", version_authority(v), version_profile(v), leaf->serial);
+}
+
 void publish_version(
 	struct entry *e, struct version *v, const char *event, const char *by, control_done_fn *done, void *arg)
 {
@@ -239,7 +249,8 @@ void publish_version(
 	p->arg = arg;
 	e->committing = true;
 	struct store_tx *tx = store_tx_new();
-	audit_note(e->control, tx, event, entry_key_text(e->key), version_id(v), by, NULL);
+	AUTO(mem_freep) char *detail = provenance(v);
+	audit_note(e->control, tx, event, entry_key_text(e->key), version_id(v), by, detail);
 	if (!e->current || strcmp(version_id(e->current), version_id(v)) != 0)
 		retire_current(e, tx);
 	store_tx_put_version(tx, v);

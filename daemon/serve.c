@@ -175,6 +175,18 @@ static void stop(struct serve *s, const char *why)
 	sds_server_drain(s->server, s->config->drain_grace_ms, on_drained, s);
 }
 
+static void on_reload_recorded(void *arg, struct fault *f)
+{
+	struct serve *s = arg;
+	if (!f)
+		f = reload(s);
+	if (f)
+		log_event(LOG_ERROR, "config.refused", LS("effect", "the old config stays in force"), LF(f));
+	fault_free(f);
+	if (!s->stopping)
+		systemd_notify("READY=1");
+}
+
 static void on_signal(uv_signal_t *h, int number)
 {
 	struct serve *s = h->data;
@@ -182,12 +194,10 @@ static void on_signal(uv_signal_t *h, int number)
 		stop(s, number == SIGTERM ? "SIGTERM" : "SIGINT");
 		return;
 	}
+	if (s->stopping)
+		return;
 	systemd_notify_reloading();
-	struct fault *f = reload(s);
-	if (f)
-		log_event(LOG_ERROR, "config.refused", LS("effect", "the old config stays in force"), LF(f));
-	fault_free(f);
-	systemd_notify("READY=1");
+	control_audit(s->control, "config.reload_ordered", NULL, NULL, "SIGHUP", NULL, on_reload_recorded, s);
 }
 
 static void on_ready(void *arg, struct fault *f)

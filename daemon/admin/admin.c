@@ -18,6 +18,7 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/rotate", route_rotate},
 	{"POST", "/v1/retry", route_retry},
 	{"POST", "/v1/get", route_get},
+	{"POST", "/v1/audit", route_audit},
 	{"POST", "/v1/log-level", route_log_level},
 	{"POST", "/v1/reload", route_reload},
 	{"GET", "/metrics", route_metrics},

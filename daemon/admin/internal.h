@@ -25,6 +25,7 @@ void route_retry(void *admin, struct http_exchange *x);	      /* POST /v1/retry 
 void route_get(void *admin, struct http_exchange *x);	      /* POST /v1/get {name} */
 void route_log_level(void *admin, struct http_exchange *x);   /* POST /v1/log-level {level} */
 void route_reload(void *admin, struct http_exchange *x);      /* POST /v1/reload */
+void route_audit(void *admin, struct http_exchange *x);	      /* POST /v1/audit {after, limit} */
 void route_metrics(void *admin, struct http_exchange *x);
 void route_healthz(void *admin, struct http_exchange *x);
 void route_readyz(void *admin, struct http_exchange *x);

@@ -1,6 +1,6 @@
-/* daemon/admin/route_get.c - a secret for the operator: the current version's PEM, private key included. Audited by the
- * log. */
-#include "base/log.h"
+/* daemon/admin/route_get.c - a secret for the operator: the current version's PEM, private key included. Recorded
+ * before it is answered. */
+#include "base/mem.h"
 #include "cache/entry.h"
 #include "cache/version.h"
 #include "control/control.h"
@@ -20,29 +20,44 @@ static void describe(const struct version *v, json_t *o)
 		set_pem(o, "key", key, key_len);
 }
 
+struct reading {
+	struct http_exchange *exchange;
+	struct version *version;
+};
+
+static void on_recorded(void *arg, struct fault *f)
+{
+	struct reading *r = arg;
+	if (f) {
+		http_reply_fault(r->exchange, f);
+	} else {
+		json_t *o = json_pack("{s:s, s:s}", "version", version_id(r->version), "kind",
+			secret_kind_name(version_kind(r->version)));
+		describe(r->version, o);
+		admin_reply_json(r->exchange, o);
+	}
+	version_unref(r->version);
+	free(r);
+}
+
 void route_get(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
-	json_t *body = NULL, *o = json_object();
+	json_t *body = NULL;
 	const char *name;
-	AUTO(version_unrefp) struct version *v = NULL;
+	struct version *v = NULL;
 	struct fault *f = admin_body(x, "name", &body);
 	if (!f)
 		f = admin_text(body, "name", &name);
 	if (!f)
 		f = control_get(a->o.control, name, &v);
-	if (!f) {
-		log_event(LOG_INFO, "secret.read_by_operator", LS("secret", entry_key_text(version_entry(v))),
-			LS("version", version_id(v)), LS("by", http_peer(x)));
-		(void)json_object_set_new(o, "version", json_string(version_id(v)));
-		(void)json_object_set_new(o, "kind", json_string(secret_kind_name(version_kind(v))));
-		describe(v, o);
-	}
 	json_decref(body);
 	if (f) {
-		json_decref(o);
 		http_reply_fault(x, f);
-	} else {
-		admin_reply_json(x, o);
+		return;
 	}
+	struct reading *r = mem_new(struct reading);
+	*r = (struct reading){x, v};
+	control_audit(a->o.control, "secret.read_by_operator", entry_key_text(version_entry(v)), version_id(v),
+		http_peer(x), NULL, on_recorded, r);
 }

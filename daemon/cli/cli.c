@@ -6,8 +6,19 @@
 #include "base/text.h"
 #include "daemon/cli/internal.h"
 
+/* In the order in which they are listed. */
 static const struct cli_command *const commands[] = {
-	&cli_status, &cli_rotate, &cli_retry, &cli_put, &cli_get, &cli_delete, &cli_envoy, &cli_log_level, &cli_reload};
+	&cli_status,
+	&cli_rotate,
+	&cli_retry,
+	&cli_put,
+	&cli_get,
+	&cli_delete,
+	&cli_envoy,
+	&cli_audit,
+	&cli_log_level,
+	&cli_reload,
+};
 
 static const struct cli_command *find(const char *name)
 {

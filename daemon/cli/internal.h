@@ -28,8 +28,16 @@ struct cli_command {
 	size_t names_min, names_max;
 	MUST_USE struct fault *(*run)(const struct cli_input *in);
 };
-extern const struct cli_command cli_status, cli_rotate, cli_retry, cli_put, cli_get, cli_delete, cli_envoy,
-	cli_log_level, cli_reload;
+extern const struct cli_command cli_audit;
+extern const struct cli_command cli_delete;
+extern const struct cli_command cli_envoy;
+extern const struct cli_command cli_get;
+extern const struct cli_command cli_log_level;
+extern const struct cli_command cli_put;
+extern const struct cli_command cli_reload;
+extern const struct cli_command cli_retry;
+extern const struct cli_command cli_rotate;
+extern const struct cli_command cli_status;
 
 /** One request to the admin socket: --admin, $LEAFCAST_ADMIN, then the default place. body NULL: GET. The answer's
  * object is the caller's. The server's own refusal comes back as a fault with its code and text. UNAVAILABLE: nobody
