@@ -50,6 +50,7 @@ static void on_watch(void *arg)
 	for (struct entry *e = c->entries; c->memory_only && e; e = e->hh.next)
 		if (e->memory_only && !e->committing && !store_pending(c->o.store))
 			publish_rewrite(e);
+	entries_sweep(c, now);
 	bundles_retry(c);
 	trust_watch(c, now);
 	quarantine_sweep(c, now);

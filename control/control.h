@@ -114,7 +114,15 @@ struct control_secret {
 	int64_t last_ack_at_ms, last_nack_at_ms;
 	const char *last_nack; /* node, version and reason, or NULL */
 	int64_t wanted_at_ms;
+	/* those who have asked longest: of a name that is not known, for whom it is missing */
+	const struct control_asker {
+		const char *identity, *node;
+		int64_t since_ms;
+		bool delta; /* told that there is none; SotW has no way to say so */
+	} * askers;
+	size_t asker_count;
 };
+enum { CONTROL_ASKERS_MAX = 3 };
 void control_each_secret(struct control *c, void (*fn)(void *arg, const struct control_secret *s), void *arg);
 void control_each_subscriber(
 	struct control *c, const char *entry, void (*fn)(void *arg, const struct control_subscriber *s), void *arg);

@@ -1,10 +1,12 @@
-/* control/denials.c - who was denied what, once per identity and name, bounded: no peer can make us remember or write
- * without end. Envoy itself shows an operator nothing but silence, so each first denial is a log line with the rule
- * that would allow it. */
+/* control/denials.c - who was denied what, once per identity and name. Bounded, and shared fairly by the identities:
+ * who is denied more names than there is room for pushes out his own oldest ones, and no peer can make us write without
+ * end. Envoy itself shows an operator nothing but silence, so each first denial is a log line with the rule that would
+ * allow it. */
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cache/canonical.h"
 #include "control/identity.h"
 #include "control/internal.h"
 
@@ -35,40 +37,18 @@ static char *hint_for(const struct identity *i, const char *name, const char *wh
 	return mem_printf("add {who: %s, may: [%s]}", identity_who(i), text);
 }
 
-void denial_note(struct control *c, const struct identity *i, const char *name, const struct node *n, const char *why)
+static struct buf key_of(const struct identity *i, const char *name)
 {
-	AUTO(mem_freep) char *key = mem_printf("%s\x1f%s", identity_key(i), name);
-	struct denial *d = NULL;
-	int64_t now = control_now_ms(c);
-	meters_denied(c);
-	HASH_FIND_STR(c->denials, key, d);
-	if (d) {
-		d->count++;
-		d->last_at_ms = now;
-		return;
-	}
-	if (HASH_COUNT(c->denials) >= DENIALS_MAX) {
-		if (c->denials_beyond++ == 0)
-			log_event(LOG_WARN, "policy.denials_full", LI("remembered", DENIALS_MAX),
-				LS("identity", identity_text(i)), LS("note", "further denials are only counted"));
-		return;
-	}
-	d = mem_new(struct denial);
-	d->key = TAKE(key);
-	d->identity = mem_strdup(identity_text(i));
-	d->name = mem_strdup(name);
-	d->node = mem_strdup(n ? n->id : "");
-	d->hint = hint_for(i, name, why);
-	d->first_at_ms = d->last_at_ms = now;
-	d->count = 1;
-	HASH_ADD_KEYPTR(hh, c->denials, d->key, strlen(d->key), d);
-	log_event(LOG_WARN, "policy.denied", LS("identity", d->identity), LS("secret", name), LS("node", d->node),
-		LS("hint", d->hint));
-	audit_record(c, NULL, "policy.denied", name, NULL, d->identity, d->hint);
+	struct buf key = BUF_INIT;
+	canonical_add_text(&key, identity_key(i));
+	canonical_add_text(&key, name);
+	return key;
 }
 
-static void denial_free(struct denial *d)
+static void denial_end(struct control *c, struct denial *d)
 {
+	HASH_DELETE(hh, c->denials, d);
+	shares_remove(&c->denial_shares, &d->share);
 	free(d->key);
 	free(d->identity);
 	free(d->name);
@@ -77,11 +57,52 @@ static void denial_free(struct denial *d)
 	free(d);
 }
 
+static void again(struct denial *d, int64_t now_ms)
+{
+	d->count++;
+	d->last_at_ms = now_ms;
+	shares_touch(&d->share);
+}
+
+static void tell(struct control *c, const struct denial *d, int64_t now_ms)
+{
+	uint64_t unsaid;
+	if (!share_may_speak(&d->share, now_ms, &unsaid))
+		return;
+	log_event(LOG_WARN, "policy.denied", LS("identity", d->identity), LS("secret", d->name), LS("node", d->node),
+		LS("hint", d->hint), LI("unsaid", unsaid));
+	audit_record(c, NULL, "policy.denied", d->name, NULL, d->identity, d->hint);
+}
+
+void denial_note(struct control *c, const struct identity *i, const char *name, const struct node *n, const char *why)
+{
+	AUTO(buf_free) struct buf key = key_of(i, name);
+	struct denial *d = NULL;
+	int64_t now = control_now_ms(c);
+	meters_denied(c);
+	HASH_FIND(hh, c->denials, key.data, key.len, d);
+	if (d) {
+		again(d, now);
+		return;
+	}
+	if (HASH_COUNT(c->denials) >= DENIALS_MAX)
+		denial_end(c, container_of(shares_victim(&c->denial_shares), struct denial, share));
+	d = mem_new(struct denial);
+	d->key = mem_dup(key.data, key.len);
+	d->identity = mem_strdup(identity_text(i));
+	d->name = mem_strdup(name);
+	d->node = mem_strdup(n ? n->id : "");
+	d->hint = hint_for(i, name, why);
+	d->first_at_ms = d->last_at_ms = now;
+	d->count = 1;
+	HASH_ADD_KEYPTR(hh, c->denials, d->key, key.len, d);
+	shares_add(&c->denial_shares, identity_key(i), &d->share);
+	tell(c, d, now);
+}
+
 void denials_free(struct control *c)
 {
 	struct denial *d, *next;
-	HASH_ITER (hh, c->denials, d, next) {
-		HASH_DELETE(hh, c->denials, d);
-		denial_free(d);
-	}
+	HASH_ITER (hh, c->denials, d, next)
+		denial_end(c, d);
 }

@@ -68,6 +68,33 @@ void entry_drop_if_idle(struct entry *e)
 		entry_free(e);
 }
 
+enum { ENTRIES_SWEPT = 64 };
+
+static bool is_forsaken(const struct entry *e, int64_t now_ms)
+{
+	if (!e->def || e->def->internal || !entry_key_attribute_count(e->key) || e->subscribers || e->issuance ||
+		e->committing || e->waiters || e->awaited || e->ordered)
+		return false;
+	return (!e->current || version_not_after_ms(e->current) <= now_ms) && !rotation_is_kept_fresh(e, now_ms);
+}
+
+void entries_sweep(struct control *c, int64_t now_ms)
+{
+	size_t swept = 0;
+	for (struct entry *e = c->entries, *next; e && swept < ENTRIES_SWEPT; e = next) {
+		next = e->hh.next;
+		if (!is_forsaken(e, now_ms))
+			continue;
+		swept++;
+		if (e->current) {
+			publish_forget(e);
+			continue;
+		}
+		e->def = NULL;
+		entry_drop_if_idle(e);
+	}
+}
+
 void entry_set_error(struct entry *e, const struct fault *f)
 {
 	free(e->last_error);

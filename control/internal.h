@@ -126,8 +126,9 @@ struct barrier {
 };
 
 struct denial {
-	UT_hash_handle hh; /* control.denials, by key */
-	char *key;	   /* identity and name */
+	UT_hash_handle hh; /* control.denials, by key: identity and name */
+	unsigned char *key;
+	struct share_link share; /* by identity */
 	char *identity, *name, *node, *hint;
 	int64_t first_at_ms, last_at_ms;
 	uint64_t count;
@@ -175,7 +176,7 @@ struct control {
 	struct entry *entries;
 	struct subscriber *subscribers;
 	struct denial *denials;
-	uint64_t denials_beyond; /* not remembered one by one */
+	struct shares denial_shares;
 	struct quarantined *quarantine;
 	struct shares quarantine_shares;
 	size_t neighbours;	      /* of them, with one */
@@ -184,7 +185,7 @@ struct control {
 	struct quarantined *unmaking; /* that, under way */
 	size_t unmade_count;	      /* of both */
 	bool saving_quarantine;
-	struct quiet stray_nacks, unsaved_quiet;
+	struct quiet stray_nacks, unsaved_quiet, unknown_names;
 	struct authority *authorities; /* LL */
 	size_t memory_only;
 	bool started, closing, ready_told;
@@ -215,6 +216,9 @@ void entry_free(struct entry *e);
 struct entry_key *entry_key_internal(const char *name); /* of a certificate of our own */
 /** An expired version is served all the same (a proxy without one is worse), but not silently: once per version. */
 void entry_watch_expiry(struct entry *e, int64_t now_ms);
+/** What is made per caller goes when nobody holds it, nobody has wanted it for two lives and its leaf has ended:
+ * callers come and go, and what one of them makes us keep must have an end. At most ENTRIES_SWEPT a turn. */
+void entries_sweep(struct control *c, int64_t now_ms);
 void entry_set_error(struct entry *e, const struct fault *f);
 
 /** reload.c: what the config makes of this entry, or NULL. */
@@ -229,6 +233,7 @@ void publish_current(struct entry *e); /* again, to all: an idempotent answer to
 void publish_absent(struct entry *e, int worker, enum absent_reason reason);
 void publish_delete(struct entry *e, const char *by, control_done_fn *done, void *arg);
 void publish_withdraw(struct entry *e); /* a reload took its definition; now, or when the commit under way has ended */
+void publish_forget(struct entry *e);	/* nobody holds it, and its leaf has ended: out of the store and the workers */
 void publish_rewrite(struct entry *e);	/* a memory-only version is offered to the store again */
 /** done once every worker has taken in seq. */
 void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *arg);
@@ -242,6 +247,8 @@ void rotation_close(struct entry *e);	   /* for good: waiters hear so */
 void rotation_end_orders(struct entry *e); /* the config names it no more: waiters hear so */
 void rotation_order(struct entry *e, control_done_fn *done, void *arg);
 int64_t rotation_renew_at_ms(const struct entry *e); /* 0: not planned */
+/** Exact, subscribed to, or wanted within the last two lives. */
+bool rotation_is_kept_fresh(const struct entry *e, int64_t now_ms);
 /** What the config asks of this entry's leaf. */
 MUST_USE struct fault *rotation_sans(const struct entry *e, struct san_set *ret);
 bool rotation_is_outdated(const struct entry *e);

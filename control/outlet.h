@@ -39,7 +39,7 @@ enum absent_reason {
 	ABSENT_UNKNOWN, /* no such secret */
 	ABSENT_DENIED,
 	ABSENT_DELETED, /* it existed: delta streams that hold it hear removed_resources once */
-	ABSENT_PENDING, /* being issued: wait; a publish or another absent follows */
+	ABSENT_PENDING, /* forgotten for want of anybody who holds it: who asks waits, and it is issued anew */
 };
 
 struct outlet {

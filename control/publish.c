@@ -284,6 +284,45 @@ void publish_rewrite(struct entry *e)
 	store_commit(e->control->o.store, tx, on_rewritten, p);
 }
 
+static void on_forgotten(void *arg, struct fault *f)
+{
+	struct publication *p = arg;
+	struct entry *e = p->entry;
+	struct control *c = e->control;
+	free(p);
+	e->committing = false;
+	if (f) { /* it stays until the store can be written */
+		fault_ignore(f, "the sweep tries again");
+		catch_up_reload(e);
+		return;
+	}
+	log_event(LOG_INFO, "secret.forgotten", LS("secret", entry_key_text(e->key)),
+		LS("why", "nobody holds it, and its certificate has expired"));
+	quarantine_end_entry(c, e, NULL);
+	set_memory_only(e, false);
+	version_unrefp(&e->current);
+	version_unrefp(&e->previous);
+	e->past_count = 0;
+	publish_absent(e, OUTLET_ALL_WORKERS, ABSENT_PENDING);
+	if (e->subscribers) { /* somebody came meanwhile: it is issued anew */
+		catch_up_reload(e);
+		return;
+	}
+	e->withdrawn = false;
+	e->def = NULL;
+	entry_drop_if_idle(e);
+}
+
+void publish_forget(struct entry *e)
+{
+	struct publication *p = mem_new(struct publication);
+	p->entry = e;
+	e->committing = true;
+	struct store_tx *tx = store_tx_new();
+	store_tx_drop_entry(tx, e->key);
+	store_commit(e->control->o.store, tx, on_forgotten, p);
+}
+
 static void on_deleted(void *arg, struct fault *f)
 {
 	struct publication *p = arg;

@@ -18,6 +18,16 @@ static void adopt(struct entry *e)
 	e->kind = def->kind;
 }
 
+/* SotW has no way to say so, and Envoy shows nothing but a listener that does not come up: `status` lists each. */
+static void tell_unknown(struct control *c, const struct report *r)
+{
+	uint64_t unsaid;
+	if (quiet_passes(&c->unknown_names, control_now_ms(c), &unsaid))
+		log_event(LOG_WARN, "secret.unknown", LS("secret", r->name), LS("identity", identity_text(r->identity)),
+			LS("node", r->node ? r->node->id : ""), LS("method", r->delta ? "delta" : "sotw"),
+			LI("unsaid", unsaid));
+}
+
 static void answer(struct entry *e, unsigned worker, const struct report *r)
 {
 	if (r->has_answer)
@@ -50,8 +60,11 @@ static void wanted(struct control *c, unsigned worker, const struct report *r)
 		return;
 	}
 	struct entry *e = entry_make(c, key);
+	bool is_news = !subscriber_find(c, worker, r);
 	subscriber_note(c, worker, r, e);
 	adopt(e);
+	if (is_news && !e->current && !e->def)
+		tell_unknown(c, r);
 	quarantine_note_held(c, r, e);
 	answer(e, worker, r);
 	rotation_replan(e);

@@ -25,12 +25,12 @@ static bool is_exact(const struct entry *e)
 	return entry_key_attribute_count(e->key) == 0 || e->def->internal;
 }
 
-static bool keep_fresh(const struct entry *e, int64_t now)
+bool rotation_is_kept_fresh(const struct entry *e, int64_t now_ms)
 {
 	if (is_exact(e) || e->subscribers)
 		return true;
 	int64_t life = e->current ? version_life_ms(e->current) : MS_PER_HOUR;
-	return e->wanted_at_ms && now - e->wanted_at_ms < 2 * life;
+	return e->wanted_at_ms && now_ms - e->wanted_at_ms < 2 * life;
 }
 
 static struct rotation_plan plan_of(const struct entry *e, int64_t now)
@@ -38,7 +38,7 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 	const struct profile_def *p = profile_of(e);
 	struct rotation_facts facts = {.renew_from_percent = p->renew_from_percent,
 		.renew_to_percent = p->renew_to_percent,
-		.keep_fresh = keep_fresh(e, now),
+		.keep_fresh = rotation_is_kept_fresh(e, now),
 		.ordered = e->ordered || e->outdated,
 		.hasten_at_ms = e->hasten_at_ms,
 		.retry_at_ms = e->retry_at_ms};

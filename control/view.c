@@ -2,6 +2,7 @@
 #include "base/anchors.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "control/identity.h"
 #include "control/internal.h"
 
 static size_t count_acked(const struct entry *e)
@@ -45,9 +46,21 @@ static char *held_for_of(const struct entry *e)
 	return a ? trust_waited_for(a, e->held, &count) : NULL;
 }
 
+static size_t find_askers(const struct entry *e, struct control_asker *ret)
+{
+	size_t n = 0;
+	for (const struct subscriber *s = e->subscribers; s && n < CONTROL_ASKERS_MAX; s = s->next)
+		ret[n++] = (struct control_asker){.identity = identity_text(s->identity),
+			.node = s->node ? s->node->id : "",
+			.since_ms = s->since_ms,
+			.delta = s->delta};
+	return n;
+}
+
 void control_each_secret(struct control *c, void (*fn)(void *arg, const struct control_secret *s), void *arg)
 {
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
+		struct control_asker askers[CONTROL_ASKERS_MAX];
 		AUTO(mem_freep) char *source = source_of(e);
 		AUTO(mem_freep) char *held_for = held_for_of(e);
 		const struct control_secret s = {.name = entry_key_name(e->key),
@@ -68,7 +81,9 @@ void control_each_secret(struct control *c, void (*fn)(void *arg, const struct c
 			.last_ack_at_ms = e->last_ack_at_ms,
 			.last_nack_at_ms = e->last_nack_at_ms,
 			.last_nack = e->last_nack,
-			.wanted_at_ms = e->wanted_at_ms};
+			.wanted_at_ms = e->wanted_at_ms,
+			.askers = askers,
+			.asker_count = find_askers(e, askers)};
 		fn(arg, &s);
 	}
 }

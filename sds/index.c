@@ -149,6 +149,17 @@ void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t 
 	slot_mark(s);
 }
 
+void slot_forget(struct worker *w, struct slot *s, uint64_t seq)
+{
+	if (seq >= s->seq) {
+		s->seq = seq;
+		version_unrefp(&s->version);
+		version_unrefp(&s->previous);
+		slot_mark(s);
+	}
+	settle(w, s);
+}
+
 static void know_absence(struct worker *w, struct interest *i)
 {
 	struct slot *a = slot_for_absence(w, i->identity, i->name);

@@ -155,6 +155,8 @@ void slot_leave(struct worker *w, struct interest *i);
 void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq);
 /** The entry has nothing to serve; everybody who asked knows it from now on. */
 void slot_empty(struct worker *w, struct slot *s, uint64_t seq);
+/** Its versions are forgotten; who asks waits for the next one. */
+void slot_forget(struct worker *w, struct slot *s, uint64_t seq);
 void absence_set(struct worker *w, struct slot *s, uint64_t seq);
 void absences_forget(struct worker *w);
 /** Everybody interested may have another answer now. */
@@ -330,6 +332,7 @@ void meters_push(struct sds_server *s);
 void meters_subscription(struct sds_server *s, int delta);
 void meters_ack(struct sds_server *s, int64_t push_to_ack_ms);
 void meters_nack(struct sds_server *s);
+void meters_impossible(struct sds_server *s);
 double meters_open_calls(const struct sds_server *s); /* 0 without a registry */
 double meters_subscriptions(const struct sds_server *s);
 

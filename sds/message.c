@@ -45,7 +45,9 @@ static void take_absent(struct worker *w, const struct message *m)
 	case ABSENT_DELETED:
 		slot_empty(w, slot_for_entry(w, m->entry), m->seq);
 		break;
-	case ABSENT_PENDING: /* whoever waits goes on waiting */
+	case ABSENT_PENDING:
+		if (slot_find_entry(w, m->entry))
+			slot_forget(w, slot_find_entry(w, m->entry), m->seq);
 		break;
 	}
 }

@@ -9,7 +9,7 @@ enum { STATUSES = 17 };
 struct sds_meters {
 	struct metrics *registry;
 	struct gauge *streams[METHOD_COUNT];
-	struct counter *calls[METHOD_COUNT], *ends[STATUSES], *pushes, *acks, *nacks;
+	struct counter *calls[METHOD_COUNT], *ends[STATUSES], *pushes, *acks, *nacks, *impossible;
 	struct gauge *subscriptions;
 	struct histogram *push_to_ack;
 };
@@ -66,6 +66,8 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	k->pushes = metrics_add_counter(m, "leafcast_pushes", "Secrets sent on streams.");
 	k->acks = metrics_add_counter(m, "leafcast_acks", "Secrets that a client ACKed.");
 	k->nacks = metrics_add_counter(m, "leafcast_nacks", "Secrets that a client NACKed.");
+	k->impossible = metrics_add_counter(m, "leafcast_names_impossible",
+		"Names asked for that no secret can have: empty, too long, with a NUL, or \"*\".");
 	k->push_to_ack = metrics_add_histogram(
 		m, "leafcast_push_to_ack_seconds", "From a push to its ACK.", push_bounds, ARRAY_LEN(push_bounds));
 	return k;
@@ -124,6 +126,12 @@ void meters_nack(struct sds_server *s)
 {
 	if (s->meters)
 		counter_inc(s->meters->nacks);
+}
+
+void meters_impossible(struct sds_server *s)
+{
+	if (s->meters)
+		counter_inc(s->meters->impossible);
 }
 
 double meters_open_calls(const struct sds_server *s)

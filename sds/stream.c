@@ -38,8 +38,10 @@ static void on_subscribed(void *arg, struct engine_sub *sub)
 	struct stream *s = arg;
 	size_t len;
 	const char *name = engine_sub_name(sub, &len);
-	if (!engine_sub_is_possible(sub))
-		return; /* a name that no secret can have: nothing to ask control for */
+	if (!engine_sub_is_possible(sub)) { /* nothing to ask control for */
+		meters_impossible(s->call->worker->server);
+		return;
+	}
 	engine_sub_set_user(sub, interest_new(s->call, s->node, sub, name, engine_mode(s->engine) == ENGINE_DELTA));
 }
 

@@ -70,14 +70,34 @@ static const char *state_of(const struct control_secret *s, int64_t now)
 struct list {
 	json_t *array;
 	int64_t now_ms;
+	size_t unknown; /* names that are asked for and not known: a peer's choice, so their number is bounded */
 };
+enum { UNKNOWN_SHOWN = 1000 };
+
+static json_t *askers_value(const struct control_secret *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->asker_count; i++) {
+		json_t *o = json_object();
+		set(o, "identity", json_string(s->askers[i].identity));
+		set(o, "node", text_value(s->askers[i].node));
+		set(o, "method", json_string(s->askers[i].delta ? "delta" : "sotw"));
+		set(o, "since", time_value(s->askers[i].since_ms));
+		(void)json_array_append_new(list, o);
+	}
+	return list;
+}
 
 static void add_secret(void *arg, const struct control_secret *s)
 {
 	struct list *l = arg;
+	if (!s->kind && l->unknown++ >= UNKNOWN_SHOWN)
+		return;
 	json_t *o = json_object();
 	set(o, "name", json_string(s->name));
 	set(o, "entry", json_string(s->entry));
+	if (!s->kind)
+		set(o, "asked_by", askers_value(s));
 	set(o, "kind", s->kind ? json_string(secret_kind_name(s->kind)) : json_null());
 	set(o, "source", text_value(s->source));
 	set(o, "state", json_string(state_of(s, l->now_ms)));
@@ -153,8 +173,8 @@ void route_status(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
 	int64_t now = clock_wall_ms(a->o.clock);
-	struct list secrets = {json_array(), now}, denials = {json_array(), now}, authorities = {json_array(), now},
-		    quarantine = {json_array(), now};
+	struct list secrets = {json_array(), now, 0}, denials = {json_array(), now, 0},
+		    authorities = {json_array(), now, 0}, quarantine = {json_array(), now, 0};
 	control_each_secret(a->o.control, add_secret, &secrets);
 	control_each_denial(a->o.control, add_denial, &denials);
 	control_each_quarantined(a->o.control, add_quarantined, &quarantine);
@@ -171,6 +191,7 @@ void route_status(void *admin, struct http_exchange *x)
 	set(o, "memory_only", json_integer((json_int_t)control_memory_only(a->o.control)));
 	set(o, "authorities", authorities.array);
 	set(o, "secrets", secrets.array);
+	set(o, "unknown_names", json_integer((json_int_t)secrets.unknown));
 	set(o, "quarantine", quarantine.array);
 	set(o, "denials", denials.array);
 	admin_reply_json(x, o);

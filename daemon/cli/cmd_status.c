@@ -79,6 +79,22 @@ static size_t print_secrets(const json_t *list, const char *now, const char *nam
 	return shown;
 }
 
+/* Each is told once by delta; a SotW client waits, and shows nothing of it. */
+static void print_unknown(const json_t *s, const char *entry, const char *now)
+{
+	size_t i;
+	json_t *asker;
+	(void)printf("\n%s is asked for by %lld streams, and nobody defined it\n", entry,
+		(long long)json_integer_value(json_object_get(s, "subscribers")));
+	json_array_foreach(json_object_get(s, "asked_by"), i, asker)
+	{
+		AUTO(mem_freep) char *since = relative_time(asker, "since", now);
+		AUTO(mem_freep) char *identity = text_escaped(text_or_dash(asker, "identity"));
+		AUTO(mem_freep) char *node = text_escaped(text_or_dash(asker, "node"));
+		(void)printf("  since %s by %s, node %s (%s)\n", since, identity, node, text_or_dash(asker, "method"));
+	}
+}
+
 static void print_troubles(const json_t *list, const char *now, const char *name)
 {
 	size_t i;
@@ -106,8 +122,7 @@ static void print_troubles(const json_t *list, const char *now, const char *name
 				entry, at, text);
 		}
 		if (strcmp(text_or_dash(s, "state"), "unknown") == 0)
-			(void)printf("\n%s is asked for by %lld streams, and nobody defined it\n", entry,
-				(long long)json_integer_value(json_object_get(s, "subscribers")));
+			print_unknown(s, entry, now);
 	}
 }
 

@@ -287,6 +287,24 @@ def test_status_tells_what_is_there(server):
     assert "MIGH" not in "\n".join(server.process.lines.items())
 
 
+@pytest.mark.parametrize("method", ["sotw", "delta"])
+def test_status_tells_for_whom_a_name_is_missing(server, method):
+    """SotW is silent about it, and so is Envoy."""
+    name = "missing-" + method
+    with SdsClient("unix:" + server.socket) as client:
+        stream = getattr(client, method)()
+        stream.request([name])
+        found = wait.until(lambda: next((s for s in server.status()["secrets"] if s["name"] == name), None), 10,
+                           "the name in status")
+        assert found["state"] == "unknown" and found["kind"] is None
+        asker = found["asked_by"][0]
+        assert (asker["identity"], asker["node"], asker["method"]) == ("uid %d" % os.geteuid(), "test-node", method)
+        assert asker["since"]
+        text = server.cli("status").stdout
+        assert name + " is asked for by 1 streams" in text and "node test-node (%s)" % method in text
+    wait.until(lambda: not [s for s in server.status()["secrets"] if s["name"] == name], 10, "nothing left of it")
+
+
 def test_envoy_prints_a_bootstrap_that_boots(folder):
     made = folder.ending(leafcast.Leafcast(folder / "leafcast")).start()
     text = made.cli("envoy", "default", "ROOTCA").stdout

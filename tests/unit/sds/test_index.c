@@ -100,6 +100,29 @@ static void test_the_same_again_wakes_nobody(void **state)
 	version_unref(v);
 }
 
+/* Forgotten is not absent: who asks waits for the next version, and is told nothing meanwhile. */
+static void test_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	struct version *v = rig_make_version(f->entry, 1);
+	slot_join(slot_of(f), &f->waiting);
+	slot_publish(&f->w, slot_of(f), version_ref(v), 5);
+	assert_true(take_mark(f));
+	slot_forget(&f->w, slot_of(f), 4);
+	assert_ptr_equal(slot_of(f)->version, v);
+	slot_forget(&f->w, slot_of(f), 6);
+	assert_null(slot_of(f)->version);
+	assert_true(take_mark(f));
+	assert_false(f->waiting.absent);
+	assert_false(absence_is_known(&f->w, f->alice, "name"));
+	slot_publish(&f->w, slot_of(f), version_ref(v), 7);
+	assert_ptr_equal(slot_of(f)->version, v);
+	slot_leave(&f->w, &f->waiting);
+	slot_forget(&f->w, slot_of(f), 8); /* nobody waits: the slot goes, too */
+	assert_null(f->w.slots);
+	version_unref(v);
+}
+
 /* design: invariant 2: that one caller was told makes no answer to another one quicker. */
 static void test_absence_belongs_to_a_caller(void **state)
 {
@@ -178,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_older_is_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_same_again_wakes_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absence_belongs_to_a_caller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_denied_wait_at_their_absence, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absences_are_bounded, set_up, tear_down),
