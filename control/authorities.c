@@ -108,6 +108,8 @@ static struct fault *make_driver(struct authority *a, const struct authority_def
 	switch (def->type) {
 	case AUTHORITY_BUILTIN:
 		return builtin_new(&def->builtin, &env, &a->ca);
+	case AUTHORITY_VAULT:
+		return vault_new(&def->vault, &env, &a->ca);
 	}
 	return fault_new(FAULT_INVALID, "authority %s: unknown type", a->name);
 }

@@ -8,16 +8,18 @@
 #include <sys/types.h>
 #include "base/credential.h"
 #include "ca-client/builtin.h"
+#include "ca-client/vault.h"
 #include "cache/version.h"
 struct template;
 
-enum authority_type { AUTHORITY_BUILTIN = 1 };
+enum authority_type { AUTHORITY_BUILTIN = 1, AUTHORITY_VAULT };
 
 struct authority_def {
 	char *name;
 	enum authority_type type;
 	union {
 		struct builtin_options builtin; /* AUTHORITY_BUILTIN */
+		struct vault_options vault;	/* AUTHORITY_VAULT */
 	};
 };
 

@@ -10,11 +10,13 @@
 /* The kinds of authority that this program has; the first one is meant where no type is given. */
 static const struct config_authority_kind KINDS[] = {
 	{"builtin", AUTHORITY_BUILTIN, &CONFIG_BUILTIN_FIELDS, config_check_builtin},
+	{"vault", AUTHORITY_VAULT, &CONFIG_VAULT_FIELDS, config_check_vault},
 };
 
 /* For the reference: the keys of each. */
 static const struct field reference[] = {
 	{.type = FIELD_OTHER, .group = &CONFIG_BUILTIN_FIELDS},
+	{.type = FIELD_OTHER, .group = &CONFIG_VAULT_FIELDS},
 };
 
 const struct field_set *config_authority_fields(void)

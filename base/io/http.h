@@ -44,6 +44,7 @@ struct http_answer {
 	struct buf body; /* wiped afterwards */
 	char content_type[128];
 	int64_t retry_after_ms; /* -1: not given. A date counts from now */
+	const char *location;	/* of a redirect, made absolute; NULL: none */
 };
 /** Exactly one of f and a is set; f is owned by the callee, a is borrowed for the call. */
 typedef void http_done_fn(void *arg, struct fault *f, const struct http_answer *a);

@@ -9,8 +9,8 @@ from .leafcast import Leafcast
 from .traffic import Traffic
 
 
-def config(server, lifetime, workers=1, tcp_port=None):
-    """pair.yaml with this test's addresses and user. Without tcp_port the TCP listener is left out."""
+def config(server, lifetime, workers=1, tcp_port=None, authority=None):
+    """pair.yaml with this test's addresses, user and authority. Without tcp_port the TCP listener is left out."""
     made = copy.deepcopy(examples.load("leafcast/pair.yaml"))
     made["workers"] = workers
     made["log"] = {"level": "debug", "format": "json"}
@@ -27,6 +27,8 @@ def config(server, lifetime, workers=1, tcp_port=None):
             item["tcp"]["address"] = "127.0.0.1:%d" % tcp_port
             listen.append(item)
     made["listen"] = listen
+    if authority:
+        made["authorities"]["mesh"] = authority
     return made
 
 
@@ -66,11 +68,11 @@ class Pair:
 
 
 class Fleet:
-    def __init__(self, folder, lifetime, workers=1, tcp=False):
+    def __init__(self, folder, lifetime, workers=1, tcp=False, authority=None):
         self.folder = folder
         self.port = ports.free() if tcp else None
         self.leafcast = Leafcast(folder / "leafcast")
-        self.leafcast.write_config(config(self.leafcast, lifetime, workers, self.port))
+        self.leafcast.write_config(config(self.leafcast, lifetime, workers, self.port, authority))
         folder.ending(self.leafcast).start()
         if tcp:
             self.leafcast.cli("get", "envoy-node", "--cert", self.leafcast.folder / "node.cert.pem",

@@ -1,11 +1,14 @@
 """Certificates of an authority of the test's own: what an operator brings, and what clients show."""
+import base64
 import datetime
 import ipaddress
+import json
 import pathlib
+import time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -94,3 +97,18 @@ def make(name, issuer=None, ca=False, dns=(), uri=(), ip=(), key=None, start_s=-
 
 def authority(name="Test Root"):
     return make(name, ca=True, end_s=10 * 86400)
+
+
+def public_pem(key):
+    return key.public_key().public_bytes(PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def sign_jwt(key, claims, life_s):
+    """A JSON Web Token (ES256) by a P-256 key, good from now on."""
+    def part(what):
+        raw = what if isinstance(what, bytes) else json.dumps(what).encode()
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    now = int(time.time())
+    text = "%s.%s" % (part({"alg": "ES256", "typ": "JWT"}), part({**claims, "iat": now, "nbf": now, "exp": now + life_s}))
+    r, s = utils.decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+    return "%s.%s" % (text, part(r.to_bytes(32, "big") + s.to_bytes(32, "big")))

@@ -231,9 +231,9 @@ static void test_errors(void **state)
 			":4:48: the secret \"listen 127.0.0.1:1\" has the name of this listener's own certificate; "
 			"rename it\n"},
 		/* Authorities. */
-		{TEXT(LISTEN "authorities: {a: {type: vault, address: x}}\n"),
-			":2:25: authorities.a.type is \"vault\", which this leafcast does not have; there are: "
-			"builtin\n"},
+		{TEXT(LISTEN "authorities: {a: {type: istio, address: x}}\n"),
+			":2:25: authorities.a.type is \"istio\", which this leafcast does not have; there are: "
+			"builtin, vault\n"},
 		{TEXT(LISTEN "authorities: {a: {}}\n"),
 			":2:18: \"type\" is missing in authorities.a; it is the kind of authority\n"},
 		{TEXT(LISTEN "authorities: {a: {type: builtin, key: rsa-1024}}\n"),
@@ -430,10 +430,10 @@ static void test_order(void **state)
 static void test_no_errors_that_follow(void **state)
 {
 	(void)state;
-	assert_errors(TEXT(LISTEN "authorities: {mesh: {type: vault}}\n"
+	assert_errors(TEXT(LISTEN "authorities: {mesh: {type: istio}}\n"
 				  "profiles: {p: {authority: mesh, uri: [\"spiffe://td/{x}\"]}}\n"
 				  "secrets: {web: {profile: p}, roots: {bundle: [mesh]}}\n"),
-		":2:28: authorities.mesh.type is \"vault\", which this leafcast does not have; there are: builtin\n"
+		":2:28: authorities.mesh.type is \"istio\", which this leafcast does not have; there are: builtin, vault\n"
 		":3:39: profiles.p.uri[0]: column 13: there is no variable {x}; there are: {uid}, {gid}, {uri}, {dns}, "
 		"{spiffe.trust_domain}, {spiffe.path}\n");
 }
