@@ -99,6 +99,11 @@ enum { STORE_AUDIT_PAGE_MAX = 1000 };
 void store_audit_read(struct store *s, int64_t after, size_t limit,
 	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg);
 
+/** A version of this entry, current or past, as committed before this call. Exactly one of f and v is set: f
+ * (NOT_FOUND, CORRUPT) is the callee's, v is borrowed for the call. Not after store_close(). */
+void store_read_version(struct store *s, struct entry_key *entry, const char *id,
+	void (*done)(void *arg, struct fault *f, struct version *v), void *arg);
+
 /** A transaction, filled on the control loop. References are taken, bytes copied. */
 struct store_tx *store_tx_new(void);
 void store_tx_put_version(struct store_tx *tx, struct version *v); /* becomes its entry's current one */
@@ -107,6 +112,7 @@ void store_tx_drop_version(struct store_tx *tx, struct entry_key *entry, const c
 void store_tx_drop_entry(struct store_tx *tx, struct entry_key *entry);
 void store_tx_put_blob(struct store_tx *tx, const char *name, const struct secret *bytes);
 void store_tx_put_fact(struct store_tx *tx, const char *key, int64_t value);
+void store_tx_drop_fact(struct store_tx *tx, const char *key);
 /** One with the same key is replaced. */
 void store_tx_put_quarantine(struct store_tx *tx, const struct store_quarantine *q);
 /** By its key; an entry that is dropped takes its quarantines along. */

@@ -185,6 +185,13 @@ static struct fault *put_fact(struct store_db *db, const struct store_op *op)
 	return store_sql_finish(st);
 }
 
+static struct fault *drop_fact(struct store_db *db, const struct store_op *op)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_DROP_FACT];
+	TRY(store_sql_bind_text(st, 1, op->text));
+	return store_sql_finish(st);
+}
+
 static struct fault *complete(struct store_db *db, int64_t now_ms)
 {
 	sqlite3_stmt *st = db->statements[STATEMENT_COMPLETE];
@@ -205,6 +212,8 @@ static struct fault *apply_op(struct store_db *db, const struct store_tx *tx, co
 		return put_blob(db, op);
 	case STORE_PUT_FACT:
 		return put_fact(db, op);
+	case STORE_DROP_FACT:
+		return drop_fact(db, op);
 	case STORE_AUDIT:
 		return store_audit_add(db, op->number, op->text, op->detail);
 	case STORE_COMPLETE_FIRST_START:

@@ -30,6 +30,7 @@ enum store_statement {
 	STATEMENT_DROP_ENTRY,
 	STATEMENT_PUT_BLOB,
 	STATEMENT_PUT_FACT,
+	STATEMENT_DROP_FACT,
 	STATEMENT_AUDIT,
 	STATEMENT_TRIM_AUDIT,
 	STATEMENT_AUDIT_HASH,
@@ -39,6 +40,7 @@ enum store_statement {
 	STATEMENT_DROP_QUARANTINE,
 	STATEMENT_DROP_ENTRY_QUARANTINE,
 	STATEMENT_VERSIONS,
+	STATEMENT_VERSION,
 	STATEMENT_BLOBS,
 	STATEMENT_BLOB,
 	STATEMENT_FACTS,
@@ -69,6 +71,9 @@ MUST_USE struct fault *store_db_load(struct store_db *db, const struct store_vis
 /** Every blob into ret; one that cannot be read goes there as damaged. */
 MUST_USE struct fault *store_db_load_blobs(struct store_db *db, struct store_blobs *ret);
 
+/** One version as it stands in the database. NOT_FOUND, CORRUPT. The caller owns *ret. */
+MUST_USE struct fault *store_db_read_version(
+	struct store_db *db, struct entry_key *entry, const char *id, struct version **ret);
 /** One blob as it stands in the database, or *ret = NULL. The caller owns it. */
 MUST_USE struct fault *store_db_read_blob(struct store_db *db, const char *name, struct secret **ret);
 

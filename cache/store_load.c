@@ -163,6 +163,30 @@ static struct fault *read_record_of(
 	return NULL;
 }
 
+struct fault *store_db_read_version(struct store_db *db, struct entry_key *entry, const char *id, struct version **ret)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_VERSION];
+	size_t len;
+	bool row = false;
+	const void *bytes = entry_key_bytes(entry, &len);
+	struct fault *f = store_sql_bind_bytes(st, 1, bytes, len);
+	if (!f)
+		f = store_sql_bind_text(st, 2, id);
+	if (!f)
+		f = store_sql_step(st, &row);
+	if (!f && !row)
+		f = fault_new(FAULT_NOT_FOUND, "the store has no version %s of this secret", id);
+	if (!f) {
+		struct record r;
+		read_record(st, &r);
+		f = make_version(db, entry, &r, ret);
+		if (f)
+			f = name_record(f, entry, &r);
+	}
+	store_sql_reset(st);
+	return f;
+}
+
 static struct fault *load_versions(struct store_db *db, const struct store_visitor *visitor)
 {
 	sqlite3_stmt *st = db->statements[STATEMENT_VERSIONS];

@@ -29,6 +29,7 @@ static const char *const SQL[STATEMENTS] = {
 	[STATEMENT_DROP_ENTRY] = "DELETE FROM version WHERE entry = ?1",
 	[STATEMENT_PUT_BLOB] = "INSERT OR REPLACE INTO blob(name, seal_key, sealed) VALUES(?1, ?2, ?3)",
 	[STATEMENT_PUT_FACT] = "INSERT OR REPLACE INTO fact(key, value) VALUES(?1, ?2)",
+	[STATEMENT_DROP_FACT] = "DELETE FROM fact WHERE key = ?1",
 	[STATEMENT_AUDIT] = "INSERT INTO audit(seq, at_ms, event, detail, hash) VALUES(?1, ?2, ?3, ?4, ?5)",
 	[STATEMENT_TRIM_AUDIT] = "DELETE FROM audit WHERE seq <= ?1",
 	[STATEMENT_AUDIT_HASH] = "SELECT hash FROM audit WHERE seq = ?1",
@@ -45,6 +46,10 @@ static const char *const SQL[STATEMENTS] = {
 		"SELECT entry, id, kind, authority, profile, received_at_ms, public, seal_key, "
 		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry), description "
 		"FROM version ORDER BY seq",
+	[STATEMENT_VERSION] =
+		"SELECT entry, id, kind, authority, profile, received_at_ms, public, seal_key, "
+		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry), description "
+		"FROM version WHERE entry = ?1 AND id = ?2",
 	[STATEMENT_BLOBS] = "SELECT name, seal_key, sealed FROM blob ORDER BY name",
 	[STATEMENT_BLOB] = "SELECT name, seal_key, sealed FROM blob WHERE name = ?1",
 	[STATEMENT_FACTS] = "SELECT key, value FROM fact ORDER BY key",

@@ -8,6 +8,7 @@
 #include "base/io/wakeup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cache/entry.h"
 #include "cache/store_audit.h"
 #include "cache/store_blobs.h"
 #include "cache/store_db.h"
@@ -47,14 +48,22 @@ static bool split_close(struct mail **batch)
 	return false;
 }
 
-/* One page of the audit trail, asked for and answered by the same message. */
-struct audit_read {
+/* A question to the database, asked and answered by the same message. */
+struct read {
 	struct mail mail;
+	void (*run)(struct store_db *db, struct read *r); /* on the thread */
+	void (*tell)(struct read *r);			  /* on the loop */
+	struct fault *fault;				  /* the answer, or that */
+	/* a page of the audit trail */
 	int64_t after;
 	size_t limit;
 	struct store_audit_page page;
-	struct fault *fault;
-	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page);
+	void (*page_done)(void *arg, struct fault *f, const struct store_audit_page *page);
+	/* a version */
+	struct entry_key *entry;
+	char *id;
+	struct version *version;
+	void (*version_done)(void *arg, struct fault *f, struct version *v);
 	void *arg;
 };
 
@@ -63,7 +72,7 @@ static struct mail *take_reads(struct mail **batch)
 {
 	struct mail *reads = NULL, **end = &reads;
 	for (struct mail **m = batch; *m;) {
-		if ((*m)->type != STORE_MAIL_AUDIT) {
+		if ((*m)->type != STORE_MAIL_READ) {
 			m = &(*m)->next;
 			continue;
 		}
@@ -78,9 +87,9 @@ static struct mail *take_reads(struct mail **batch)
 static void answer_reads(struct store *s, struct mail *reads)
 {
 	while (reads) {
-		struct audit_read *r = container_of(reads, struct audit_read, mail);
+		struct read *r = container_of(reads, struct read, mail);
 		reads = reads->next;
-		r->fault = store_audit_page(s->db, r->after, r->limit, &r->page);
+		r->run(s->db, r);
 		invariant(mailbox_post(s->finished, &r->mail));
 	}
 }
@@ -147,17 +156,19 @@ static void finish(struct store *s, struct store_tx *tx)
 
 static void free_read(struct mail *m)
 {
-	struct audit_read *r = container_of(m, struct audit_read, mail);
+	struct read *r = container_of(m, struct read, mail);
 	store_audit_page_done(&r->page);
+	version_unref(r->version);
+	entry_key_unref(r->entry);
+	free(r->id);
 	fault_free(r->fault);
 	free(r);
 }
 
-static void finish_read(struct store *s, struct audit_read *r)
+static void finish_read(struct store *s, struct read *r)
 {
-	struct fault *f = TAKE(r->fault);
 	s->pending--;
-	r->done(r->arg, f, f ? NULL : &r->page);
+	r->tell(r);
 	free_read(&r->mail);
 }
 
@@ -183,8 +194,8 @@ static void on_finished(void *arg)
 			finish_close(s); /* always the last */
 			return;
 		}
-		if (m->type == STORE_MAIL_AUDIT)
-			finish_read(s, container_of(m, struct audit_read, mail));
+		if (m->type == STORE_MAIL_READ)
+			finish_read(s, container_of(m, struct read, mail));
 		else
 			finish(s, container_of(m, struct store_tx, mail));
 		m = next;
@@ -250,20 +261,67 @@ void store_commit(struct store *s, struct store_tx *tx, void (*done)(void *arg, 
 	invariant(thread_post(s->thread, &tx->mail));
 }
 
-void store_audit_read(struct store *s, int64_t after, size_t limit,
-	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg)
+static struct read *new_read(
+	struct store *s, void (*run)(struct store_db *db, struct read *r), void (*tell)(struct read *r))
 {
 	loop_assert(s->loop);
-	invariant(!s->closing && limit <= STORE_AUDIT_PAGE_MAX);
-	struct audit_read *r = mem_new(struct audit_read);
-	r->mail = (struct mail){.free = free_read, .type = STORE_MAIL_AUDIT};
-	r->after = after;
-	r->limit = limit;
-	r->done = done;
-	r->arg = arg;
+	invariant(!s->closing);
+	struct read *r = mem_new(struct read);
+	r->mail = (struct mail){.free = free_read, .type = STORE_MAIL_READ};
+	r->run = run;
+	r->tell = tell;
+	return r;
+}
+
+static void post_read(struct store *s, struct read *r)
+{
 	s->touched = true;
 	s->pending++;
 	invariant(thread_post(s->thread, &r->mail));
+}
+
+static void run_page(struct store_db *db, struct read *r)
+{
+	r->fault = store_audit_page(db, r->after, r->limit, &r->page);
+}
+
+static void tell_page(struct read *r)
+{
+	struct fault *f = TAKE(r->fault);
+	r->page_done(r->arg, f, f ? NULL : &r->page);
+}
+
+void store_audit_read(struct store *s, int64_t after, size_t limit,
+	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg)
+{
+	invariant(limit <= STORE_AUDIT_PAGE_MAX);
+	struct read *r = new_read(s, run_page, tell_page);
+	r->after = after;
+	r->limit = limit;
+	r->page_done = done;
+	r->arg = arg;
+	post_read(s, r);
+}
+
+static void run_version(struct store_db *db, struct read *r)
+{
+	r->fault = store_db_read_version(db, r->entry, r->id, &r->version);
+}
+
+static void tell_version(struct read *r)
+{
+	r->version_done(r->arg, TAKE(r->fault), r->version);
+}
+
+void store_read_version(struct store *s, struct entry_key *entry, const char *id,
+	void (*done)(void *arg, struct fault *f, struct version *v), void *arg)
+{
+	struct read *r = new_read(s, run_version, tell_version);
+	r->entry = entry_key_ref(entry);
+	r->id = mem_strdup(id);
+	r->version_done = done;
+	r->arg = arg;
+	post_read(s, r);
 }
 
 unsigned store_pending(const struct store *s)

@@ -69,6 +69,11 @@ void store_tx_put_fact(struct store_tx *tx, const char *key, int64_t value)
 	op->number = value;
 }
 
+void store_tx_drop_fact(struct store_tx *tx, const char *key)
+{
+	add(tx, STORE_DROP_FACT)->text = mem_strdup(key);
+}
+
 void store_tx_audit(struct store_tx *tx, int64_t at_ms, const char *event, const char *detail)
 {
 	struct store_op *op = add(tx, STORE_AUDIT);

@@ -17,6 +17,7 @@ enum store_op_type {
 	STORE_DROP_ENTRY,
 	STORE_PUT_BLOB,
 	STORE_PUT_FACT,
+	STORE_DROP_FACT,
 	STORE_AUDIT,
 	STORE_COMPLETE_FIRST_START,
 	STORE_PUT_QUARANTINE,
@@ -35,7 +36,7 @@ struct store_op {
 	struct store_quarantine *quarantine; /* its texts and keys are owned, too */
 };
 
-enum store_mail { STORE_MAIL_TX, STORE_MAIL_AUDIT, STORE_MAIL_CLOSE };
+enum store_mail { STORE_MAIL_TX, STORE_MAIL_READ, STORE_MAIL_CLOSE };
 struct store_tx {
 	struct mail mail; /* first: the transaction is its own message, both ways; type: enum store_mail */
 	struct store_op *ops;
