@@ -111,6 +111,16 @@ struct fault *gate_check_credential(const struct credential *c)
 	return NULL;
 }
 
+struct fault *gate_check_for(const struct cert_info *leaf, const char *user_agent, uint32_t major, uint32_t minor)
+{
+	static const uint32_t curves_since_minor = 33;
+	const char *key = leaf->key;
+	bool old = strcmp(user_agent, "envoy") == 0 && major == 1 && minor < curves_since_minor;
+	if (!old || strncmp(key, "ecdsa-", 6) != 0 || strcmp(key, "ecdsa-p256") == 0)
+		return NULL;
+	return fault_new(FAULT_INVALID, "an %s key; Envoy 1.%u takes no curve but P-256", key, (unsigned)minor);
+}
+
 struct fault *gate_check_anchors(const struct anchors *a)
 {
 	/* anchors_new() refuses what is no anchor, and what is too large to be sent in a handshake. */

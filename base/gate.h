@@ -4,8 +4,10 @@
  */
 #ifndef BASE_GATE_H
 #define BASE_GATE_H
+#include <stdint.h>
 #include "base/attr.h"
 struct anchors;
+struct cert_info;
 struct credential;
 struct fault;
 
@@ -15,6 +17,11 @@ struct fault;
  * be read; must-staple without a staple; a CA certificate, unless it is a self-signed one without keyCertSign (what
  * "openssl req -x509" writes). */
 MUST_USE struct fault *gate_check_credential(const struct credential *c);
+/** INVALID where this client, by its own word (node.user_agent_name and user_agent_build_version), is an Envoy too old
+ * for a leaf that passed: curves other than P-256, which Envoy has had since 1.33. 0.0: it does not say, and is offered
+ * everything. Pure and cheap: it is asked at each offer. */
+MUST_USE struct fault *gate_check_for(
+	const struct cert_info *leaf, const char *user_agent, uint32_t major, uint32_t minor);
 /** INVALID: a bundle of nothing, which Envoy would apply as "verify nobody"; see anchors.h for the rest. */
 MUST_USE struct fault *gate_check_anchors(const struct anchors *a);
 #endif

@@ -118,7 +118,7 @@ static void on_pump(struct call *c)
 	size_t count = 0, waiting = 0;
 	for (size_t i = 0; i < f->count; i++) {
 		enum answer a = interest_answer(f->interests[i], &versions[count]);
-		if (a == ANSWER_VERSION)
+		if (a == ANSWER_VERSION && interest_node_takes(f->interests[i], versions[count]))
 			count++;
 		else if (a == ANSWER_PENDING)
 			waiting++;

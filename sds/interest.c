@@ -1,6 +1,9 @@
 /* sds/interest.c - one name that one stream wants: found its entry, its place in the index, and what it may have at
  * this moment. Policy is asked at each answer with the snapshot then current (design: invariant 3). */
 #include <string.h>
+#include "base/fault.h"
+#include "base/gate.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "control/identity.h"
 #include "sds/internal.h"
@@ -58,6 +61,20 @@ enum answer interest_answer(struct interest *i, struct version **ret)
 		return ANSWER_VERSION;
 	}
 	return i->absent ? ANSWER_ABSENT : ANSWER_PENDING;
+}
+
+bool interest_node_takes(const struct interest *i, const struct version *v)
+{
+	const struct cert_info *leaf = version_leaf(v);
+	const struct node *n = i->node;
+	if (!leaf || !n)
+		return true;
+	AUTO(fault_freep)
+	struct fault *f = gate_check_for(leaf, n->user_agent, n->version_major, n->version_minor);
+	if (f)
+		log_event(LOG_WARN, "offer.held_for_old_envoy", LS("node", n->id), LS("secret", i->name),
+			LS("version", version_id(v)), LF(f));
+	return !f;
 }
 
 void interest_leave(struct interest *i)

@@ -199,6 +199,8 @@ enum answer { ANSWER_VERSION, ANSWER_ABSENT, ANSWER_PENDING };
 struct interest *interest_new(struct call *c, struct node *n, struct engine_sub *sub, const char *name, bool delta);
 /** What this subscription may have at this moment, under the policy now; *ret is borrowed from the index. */
 enum answer interest_answer(struct interest *i, struct version **ret);
+/** Would this client, by the version that it tells, load it? If not, that is logged. */
+bool interest_node_takes(const struct interest *i, const struct version *v);
 /** Nobody waits for it any more. */
 void interest_leave(struct interest *i);
 

@@ -245,7 +245,10 @@ static void answer(struct stream *s, struct engine_sub *sub)
 	char nonce[ENGINE_NONCE_MAX];
 	switch (i ? interest_answer(i, &v) : ANSWER_ABSENT) {
 	case ANSWER_VERSION:
-		offer(s, sub, v);
+		if (interest_node_takes(i, v))
+			offer(s, sub, v);
+		else
+			engine_held(s->engine, sub);
 		break;
 	case ANSWER_ABSENT:
 		if (!engine_absent(s->engine, sub, s->call->worker->now_ms, nonce))
