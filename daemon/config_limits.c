@@ -3,6 +3,25 @@
 #include "daemon/config_parts.h"
 
 static const struct field limit_fields[] = {
+	{.key = "connections",
+		.type = FIELD_NUMBER,
+		FIELD_AT(struct config, limits.connections),
+		.min = 16,
+		.max = 1000000,
+		.initial = "65536",
+		.restart = true,
+		.help = "connections on unix sockets (at most three quarters of the open files that are permitted), "
+			"and "
+			"as many with a call on TCP; when they run short, those with more than an equal share get no "
+			"more"},
+	{.key = "connections_per_identity",
+		.type = FIELD_NUMBER,
+		FIELD_AT(struct config, limits.connections_per_identity),
+		.min = 16,
+		.max = 1000000,
+		.initial = "16384",
+		.restart = true,
+		.help = "the same of one uid, or of one client certificate's names"},
 	{.key = "streams_per_connection",
 		.type = FIELD_NUMBER,
 		FIELD_AT(struct config, limits.streams_per_connection),
@@ -19,6 +38,14 @@ static const struct field limit_fields[] = {
 		.initial = "10000",
 		.restart = true,
 		.help = "names that one stream may subscribe to"},
+	{.key = "names_per_request",
+		.type = FIELD_NUMBER,
+		FIELD_AT(struct config, limits.names_per_request),
+		.min = 1,
+		.max = 100000,
+		.initial = "10000",
+		.restart = true,
+		.help = "names in one list of a request, repeated ones included"},
 	{.key = "message_bytes",
 		.type = FIELD_NUMBER,
 		FIELD_AT(struct config, limits.message_bytes),

@@ -177,10 +177,25 @@ void call_send(struct call *c, grpc_slice *slices, size_t count)
 
 /* --- receiving --- */
 
+/* gRPC takes messages of twice the size, and cuts off beyond: its own refusal cannot be counted. */
+static void refuse_message(struct call *c, size_t len)
+{
+	AUTO(mem_freep)
+	char *text = mem_printf("a request of %zu bytes; this server takes at most %zu (limits.message_bytes)", len,
+		c->worker->server->o.limits.message_bytes);
+	limit_end(c, LIMIT_MESSAGE_BYTES, text);
+}
+
 static void take_message(struct call *c)
 {
 	grpc_byte_buffer *buffer = TAKE(c->incoming);
 	grpc_byte_buffer_reader reader;
+	size_t len = grpc_byte_buffer_length(buffer);
+	if (len > c->worker->server->o.limits.message_bytes) {
+		grpc_byte_buffer_destroy(buffer);
+		refuse_message(c, len);
+		return;
+	}
 	if (!grpc_byte_buffer_reader_init(&reader, buffer)) {
 		grpc_byte_buffer_destroy(buffer);
 		call_end(c, GRPC_STATUS_INTERNAL, "the message cannot be read");
@@ -344,6 +359,13 @@ static bool admit(struct call *c, const struct method *m)
 		if (quiet_passes(&w->unauthenticated, w->now_ms, &held_back))
 			log_event(LOG_WARN, "call.unauthenticated", LI("held_back", held_back), LF(f));
 		call_end(c, GRPC_STATUS_UNAUTHENTICATED, fault_text(f));
+		return false;
+	}
+	/* gRPC refuses more than SETTINGS permit once the client has acknowledged them, which a hostile one never does.
+	 * Twice: calls that ended at its side may not be over here yet. */
+	if (c->conn->calls > 2 * (size_t)w->server->o.limits.streams_per_connection) {
+		limit_end(c, LIMIT_STREAMS_PER_CONNECTION,
+			"more streams on one connection than this server permits (limits.streams_per_connection)");
 		return false;
 	}
 	return true;

@@ -52,12 +52,16 @@ static void on_message(struct call *c, const void *bytes, size_t len)
 		call_end(c, GRPC_STATUS_INVALID_ARGUMENT, "FetchSecrets takes one request");
 		return;
 	}
-	AUTO(fault_freep) struct fault *f = request_read(bytes, len, false, FETCH_NAMES_MAX, &r);
+	size_t most = c->worker->server->o.limits.names_per_request;
+	AUTO(fault_freep)
+	struct fault *f = request_read(bytes, len, false, most < FETCH_NAMES_MAX ? most : FETCH_NAMES_MAX, &r);
 	if (!f) {
 		f = take_request(c, &r);
 		request_done(&r);
 	}
-	if (f)
+	if (f && fault_code(f) == FAULT_EXHAUSTED)
+		limit_end(c, LIMIT_NAMES_PER_REQUEST, fault_text(f));
+	else if (f)
 		call_end(c, call_status_of(fault_code(f)), fault_text(f));
 	else
 		call_mark(c);

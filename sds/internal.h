@@ -123,6 +123,22 @@ void call_set_timer(struct call *c, int64_t after_ms);
 /** When its identity ends, in ms from now; negative: never. */
 int64_t call_identity_left_ms(const struct call *c);
 
+/* --- limit.c: what a peer ran into --- */
+enum limit {
+	LIMIT_STREAMS_PER_CONNECTION,
+	LIMIT_CONNECTIONS,
+	LIMIT_CONNECTIONS_PER_IDENTITY,
+	LIMIT_NAMES_PER_STREAM,
+	LIMIT_NAMES_PER_REQUEST,
+	LIMIT_MESSAGE_BYTES,
+	LIMIT_COUNT
+};
+const char *limit_name(enum limit l); /* the key of the config */
+/** Count it, and say it unless it was said a moment ago. */
+void limit_hit(struct call *c, enum limit l);
+/** The same, and the call ends with RESOURCE_EXHAUSTED and this text. */
+void limit_end(struct call *c, enum limit l, const char *text);
+
 /* --- stream.c: an xDS stream; fetch.c: FetchSecrets --- */
 struct interest;
 void stream_open(struct call *c);
@@ -282,7 +298,7 @@ struct worker {
 	struct timers_entry give_back_timer;
 	size_t departed; /* streams that ended since memory was last given back */
 	size_t armed;
-	struct quiet unauthenticated;
+	struct quiet unauthenticated, limits[LIMIT_COUNT];
 };
 /** Messages to a worker; see outlet.h. */
 enum worker_mail {
@@ -335,7 +351,8 @@ void meters_subscription(struct sds_server *s, int delta);
 void meters_ack(struct sds_server *s, int64_t push_to_ack_ms);
 void meters_nack(struct sds_server *s);
 void meters_impossible(struct sds_server *s);
-double meters_open_calls(const struct sds_server *s); /* 0 without a registry */
+double meters_open_calls(const struct sds_server *s);  /* 0 without a registry */
+void meters_limit(struct sds_server *s, enum limit l); /* any thread */
 double meters_subscriptions(const struct sds_server *s);
 
 /* --- server.c --- */

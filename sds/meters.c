@@ -10,6 +10,7 @@ struct sds_meters {
 	struct metrics *registry;
 	struct gauge *streams[METHOD_COUNT];
 	struct counter *calls[METHOD_COUNT], *ends[STATUSES], *pushes, *acks, *nacks, *impossible;
+	struct counter *limits[LIMIT_COUNT];
 	struct gauge *subscriptions;
 	struct histogram *push_to_ack;
 };
@@ -24,6 +25,19 @@ static void collect_connections(void *arg, struct metrics_sink *sink)
 {
 	const struct sds_server *s = arg;
 	metrics_emit(sink, NULL, s->acceptor ? (double)accept_count(s->acceptor) : 0);
+}
+
+static void add_limits(struct sds_meters *k, struct metrics *m)
+{
+	struct metrics_family *limits = metrics_add_family(m, METRICS_COUNTER,
+		&(struct metrics_def){.name = "leafcast_limit_reached",
+			.help = "How often clients ran into a limit of the config, by its key.",
+			.labels = {"limit"},
+			.max_children = LIMIT_COUNT});
+	for (int i = 0; i < LIMIT_COUNT; i++) {
+		const char *const labels[] = {limit_name((enum limit)i)};
+		k->limits[i] = metrics_counter_of(limits, labels);
+	}
 }
 
 struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
@@ -54,6 +68,7 @@ struct sds_meters *sds_meters_new(struct sds_server *s, struct metrics *m)
 	}
 	for (size_t i = 0; i < STATUSES; i++)
 		k->ends[i] = metrics_counter_of(ends, &status_names[i]);
+	add_limits(k, m);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_connections", .help = "Open connections on unix sockets."},
 		collect_connections, s);
@@ -94,6 +109,12 @@ void meters_end(struct sds_server *s, int grpc_status)
 {
 	if (s->meters && grpc_status >= 0 && grpc_status < STATUSES)
 		counter_inc(s->meters->ends[grpc_status]);
+}
+
+void meters_limit(struct sds_server *s, enum limit l)
+{
+	if (s->meters)
+		counter_inc(s->meters->limits[l]);
 }
 
 void meters_subscription(struct sds_server *s, int delta)

@@ -19,8 +19,6 @@
 #include "sds/internal.h"
 #include "sds/reflection.h"
 
-enum { CONNECTIONS_MAX = 65536 };
-
 /* --- control's messages: one to each worker --- */
 
 static void post(struct sds_server *s, int worker, struct message *(*make)(const void *arg), const void *arg)
@@ -162,6 +160,12 @@ static void add_connection(void *arg, unsigned worker, int fd)
 	grpc_server_add_channel_from_fd(s->workers[worker].grpc, fd, s->plain);
 }
 
+/* On the acceptor's thread, which has said it already. */
+static void refuse_connection(void *arg, enum accept_refusal why)
+{
+	meters_limit(arg, why == ACCEPT_UID_HAS_TOO_MANY ? LIMIT_CONNECTIONS_PER_IDENTITY : LIMIT_CONNECTIONS);
+}
+
 static void on_notice(void *arg);
 
 struct fault *sds_server_new(const struct sds_options *o, struct sds_server **ret)
@@ -185,8 +189,12 @@ struct fault *sds_server_new(const struct sds_options *o, struct sds_server **re
 	s->wakeup = wakeup_new(o->loop, on_notice, s);
 	s->notices = mailbox_new(wakeup_ring, s->wakeup);
 	s->outlet = (struct outlet){s, out_publish, out_absent, out_policy, out_quarantine, out_taken, o->workers};
-	const struct accept_options a = {
-		.workers = o->workers, .add = add_connection, .arg = s, .connections_max = CONNECTIONS_MAX};
+	const struct accept_options a = {.workers = o->workers,
+		.add = add_connection,
+		.refused = refuse_connection,
+		.arg = s,
+		.connections_max = o->limits.connections,
+		.per_uid_max = o->limits.connections_per_identity};
 	struct fault *f = accept_new(&a, &s->acceptor);
 	if (f)
 		sds_server_free(s);

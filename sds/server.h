@@ -19,12 +19,16 @@ struct metrics;
 struct policy;
 struct sds_server;
 
+/** What clients may use; every value is above 0 unless said. README.md, "Limits", says what happens at each. */
 struct sds_limits {
-	int streams_per_connection; /* SETTINGS_MAX_CONCURRENT_STREAMS; >= 1,024 */
+	size_t connections;		 /* on unix sockets; and as many on TCP that have a call */
+	size_t connections_per_identity; /* of those: per uid, or per SANs of a client certificate */
+	int streams_per_connection;	 /* SETTINGS_MAX_CONCURRENT_STREAMS; >= 1,024 */
 	size_t names_per_stream;
-	size_t message_bytes;  /* of one request */
+	size_t names_per_request;
+	size_t message_bytes;  /* of one request; at most 1 GiB */
 	size_t memory_bytes;   /* what gRPC may hold for all peers; 0: half of the machine's, or of the cgroup's */
-	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued: 10 s */
+	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued */
 };
 struct sds_options {
 	unsigned workers;

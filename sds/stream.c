@@ -137,7 +137,7 @@ static struct fault *take_request(struct stream *s, const struct request *r)
 		return NULL; /* another type of an ADS stream: open, unanswered */
 	struct engine_close end = engine_request(s->engine, r, c->worker->now_ms);
 	if (end.grpc_status)
-		call_end(c, end.grpc_status, end.text);
+		limit_end(c, LIMIT_NAMES_PER_STREAM, end.text);
 	else
 		call_mark(c);
 	return NULL;
@@ -149,12 +149,14 @@ static void on_message(struct call *c, const void *bytes, size_t len)
 	struct request r;
 	AUTO(fault_freep)
 	struct fault *f = request_read(
-		bytes, len, c->method->mode == ENGINE_DELTA, c->worker->server->o.limits.names_per_stream, &r);
+		bytes, len, c->method->mode == ENGINE_DELTA, c->worker->server->o.limits.names_per_request, &r);
 	if (!f) {
 		f = take_request(s, &r);
 		request_done(&r);
 	}
-	if (f)
+	if (f && fault_code(f) == FAULT_EXHAUSTED)
+		limit_end(c, LIMIT_NAMES_PER_REQUEST, fault_text(f));
+	else if (f)
 		call_end(c, call_status_of(fault_code(f)), fault_text(f));
 }
 

@@ -62,7 +62,7 @@ void worker_init(struct worker *w, struct sds_server *s, unsigned number)
 	w->now_ms = clock_mono_ms(s->o.clock);
 	timers_init(&w->timers);
 	const struct rpc_server_options o = {.streams_per_connection = s->o.limits.streams_per_connection,
-		.message_bytes = (int)s->o.limits.message_bytes,
+		.message_bytes = (int)(2 * s->o.limits.message_bytes),
 		.memory = s->memory};
 	w->grpc = rpc_server_new(&o, w->queue);
 }

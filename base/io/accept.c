@@ -56,7 +56,7 @@ struct acceptor {
 	uint64_t serial;
 	int64_t swept; /* monotonic ms */
 	bool stopping, joined;
-	struct quiet exhausted, refused; /* the acceptor's thread alone */
+	struct quiet exhausted, refused[2]; /* the acceptor's thread alone; refused by enum accept_refusal */
 };
 
 static void choose_range(struct acceptor *a)
@@ -151,7 +151,8 @@ static int sweep_when_due(struct acceptor *a)
 
 static bool allows(const struct acceptor *a, const struct owner *o)
 {
-	return share_allows(HASH_COUNT(a->connections), a->o.connections_max, o->count, HASH_COUNT(a->owners));
+	return o->count < a->o.per_uid_max &&
+	       share_allows(HASH_COUNT(a->connections), a->o.connections_max, o->count, HASH_COUNT(a->owners));
 }
 
 /* Those that have gone must not keep others out; but a flood of refused ones must not buy a sweep each. */
@@ -177,7 +178,8 @@ static unsigned least_loaded(const struct acceptor *a)
 	return best;
 }
 
-static bool record(struct acceptor *a, int fd, const struct ucred *peer, unsigned *ret_worker)
+static bool record(
+	struct acceptor *a, int fd, const struct ucred *peer, unsigned *ret_worker, enum accept_refusal *ret_why)
 {
 	struct connection *old, *c = mem_new(struct connection);
 	c->fd = fd;
@@ -199,6 +201,7 @@ static bool record(struct acceptor *a, int fd, const struct ucred *peer, unsigne
 		o->count++;
 		HASH_ADD_INT(a->connections, fd, c);
 	} else {
+		*ret_why = o->count >= a->o.per_uid_max ? ACCEPT_UID_HAS_TOO_MANY : ACCEPT_NO_ROOM;
 		if (o->count == 0) {
 			HASH_DEL(a->owners, o);
 			free(o);
@@ -214,6 +217,18 @@ static void say(enum log_level level, const char *event, struct quiet *q, const 
 	uint64_t held_back = 0;
 	if (quiet_passes(q, clock_mono_ms(clock_system()), &held_back))
 		log_event(level, event, LS("reason", reason), LI("uid", uid), LI("held_back", held_back));
+}
+
+/* fd is -1 when there was no descriptor. */
+static void refuse(struct acceptor *a, int fd, enum accept_refusal why, uid_t uid)
+{
+	const char *reason = fd < 0			      ? "no descriptor is left"
+			     : why == ACCEPT_UID_HAS_TOO_MANY ? "more connections of one uid than are permitted"
+							      : "more connections than there is room for";
+	say(LOG_WARN, "accept.refused", &a->refused[why], reason, (long)uid);
+	a->o.refused(a->o.arg, why);
+	if (fd >= 0)
+		(void)close(fd);
 }
 
 /* False: nothing more to accept now. */
@@ -236,14 +251,12 @@ static bool accept_one(struct acceptor *a, int listener)
 		return true;
 	}
 	fd = move_high(a, fd);
-	if (fd >= 0 && record(a, fd, &peer, &worker)) {
+	enum accept_refusal why = ACCEPT_NO_ROOM;
+	if (fd >= 0 && record(a, fd, &peer, &worker, &why)) {
 		a->o.add(a->o.arg, worker, fd);
 		return true;
 	}
-	say(LOG_WARN, "accept.refused", &a->refused,
-		fd < 0 ? "no descriptor is left" : "more connections than there is room for", (long)peer.uid);
-	if (fd >= 0)
-		(void)close(fd);
+	refuse(a, fd, why, peer.uid);
 	return true;
 }
 

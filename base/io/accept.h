@@ -12,12 +12,20 @@
 struct acceptor;
 struct fault;
 
+enum accept_refusal {
+	ACCEPT_NO_ROOM,		 /* for anybody, or for a uid that has its share; or no descriptor is left */
+	ACCEPT_UID_HAS_TOO_MANY, /* per_uid_max */
+};
 struct accept_options {
 	unsigned workers;
 	/** Serve fd (taken) on this worker. Thread: the acceptor's. */
 	void (*add)(void *arg, unsigned worker, int fd);
+	/** A connection was hung up on, and that was logged (with its uid, and not too often). Thread: the acceptor's.
+	 */
+	void (*refused)(void *arg, enum accept_refusal why);
 	void *arg;
-	size_t connections_max;
+	size_t connections_max; /* lowered to what the limit of open files leaves room for */
+	size_t per_uid_max;
 };
 
 /** Starts the thread; it listens on nothing yet. The caller owns *ret. */

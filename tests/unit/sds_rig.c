@@ -304,8 +304,11 @@ struct rig *rig_make(unsigned workers, const char *const *may)
 	r->inbox.mailbox = r->mailbox;
 	r->policy = make_policy(r, may);
 	const struct sds_options o = {.workers = workers,
-		.limits = {.streams_per_connection = 1024,
+		.limits = {.connections = 1000,
+			.connections_per_identity = 900,
+			.streams_per_connection = 1024,
 			.names_per_stream = 100,
+			.names_per_request = 200,
 			.message_bytes = 4 << 20,
 			.memory_bytes = RIG_MEMORY_BYTES,
 			.fetch_wait_ms = 300},

@@ -41,7 +41,8 @@ static const char everything[] =
 	"drain: {grace: 1m30s}\n"
 	"state: {path: /var/lib/x, seal: {file: /etc/seal.key}}\n"
 	"admin: {path: /run/leafcast/a.sock}\n"
-	"limits: {streams_per_connection: 1024, names_per_stream: 7, fetch_wait: 0s, message_bytes: 65536, "
+	"limits: {connections: 100, connections_per_identity: 50, streams_per_connection: 1024, names_per_stream: 7, "
+	"names_per_request: 8, fetch_wait: 0s, message_bytes: 65536, "
 	"memory_bytes: 16777216}\n"
 	"authorities:\n"
 	"  lab: {type: builtin, key: rsa-3072, common_name: Lab Root}\n"
@@ -79,7 +80,10 @@ static void test_settings(void **state)
 	assert_string_equal(c->seal_file, "/etc/seal.key");
 	assert_string_equal(c->admin_path, "/run/leafcast/a.sock");
 	assert_int_equal(c->limits.streams_per_connection, 1024);
+	assert_int_equal(c->limits.connections, 100);
+	assert_int_equal(c->limits.connections_per_identity, 50);
 	assert_int_equal(c->limits.names_per_stream, 7);
+	assert_int_equal(c->limits.names_per_request, 8);
 	assert_int_equal(c->limits.fetch_wait_ms, 0);
 	assert_int_equal(c->limits.message_bytes, 65536);
 	assert_int_equal(c->limits.memory_bytes, 16777216);
@@ -173,7 +177,10 @@ static void test_defaults(void **state)
 	assert_null(c->seal_file);
 	assert_string_equal(c->admin_path, "/run/x/admin.sock");
 	assert_int_equal(c->limits.streams_per_connection, 10000);
+	assert_int_equal(c->limits.connections, 65536);
+	assert_int_equal(c->limits.connections_per_identity, 16384);
 	assert_int_equal(c->limits.names_per_stream, 10000);
+	assert_int_equal(c->limits.names_per_request, 10000);
 	assert_int_equal(c->limits.fetch_wait_ms, 10000);
 	assert_int_equal(c->limits.message_bytes, 4 << 20);
 	assert_int_equal(c->limits.memory_bytes, 0);

@@ -25,7 +25,8 @@ struct added {
 struct fixture {
 	struct acceptor *acceptor;
 	struct sockaddr_un address;
-	int pipe[2]; /* each connection that was dealt, as struct added */
+	int pipe[2];	/* each connection that was dealt, as struct added */
+	int refused[2]; /* each refusal, as enum accept_refusal */
 };
 
 static void on_add(void *arg, unsigned worker, int fd)
@@ -35,13 +36,24 @@ static void on_add(void *arg, unsigned worker, int fd)
 	assert_int_equal(write(f->pipe[1], &a, sizeof(a)), sizeof(a));
 }
 
-static int setup(void **state)
+static void on_refused(void *arg, enum accept_refusal why)
+{
+	const struct fixture *f = arg;
+	assert_int_equal(write(f->refused[1], &why, sizeof(why)), sizeof(why));
+}
+
+static int setup_with(void **state, size_t per_uid_max)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	assert_non_null(f);
 	assert_int_equal(pipe(f->pipe), 0);
-	const struct accept_options o = {
-		.workers = WORKERS, .add = on_add, .arg = f, .connections_max = CONNECTIONS_MAX};
+	assert_int_equal(pipe(f->refused), 0);
+	const struct accept_options o = {.workers = WORKERS,
+		.add = on_add,
+		.refused = on_refused,
+		.arg = f,
+		.connections_max = CONNECTIONS_MAX,
+		.per_uid_max = per_uid_max};
 	assert_null(accept_new(&o, &f->acceptor));
 	f->address.sun_family = AF_UNIX;
 	/* Linux's abstract names: nothing to remove. */
@@ -55,10 +67,22 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup(void **state)
+{
+	return setup_with(state, CONNECTIONS_MAX + 1);
+}
+
+static int setup_few_per_uid(void **state)
+{
+	return setup_with(state, CONNECTIONS_MAX - 1);
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 	accept_free(f->acceptor);
+	(void)close(f->refused[0]);
+	(void)close(f->refused[1]);
 	(void)close(f->pipe[0]);
 	(void)close(f->pipe[1]);
 	free(f);
@@ -81,14 +105,17 @@ static struct added next_added(const struct fixture *f)
 	return a;
 }
 
-/* The server hangs up on it at once. */
-static void assert_refused(int fd)
+/* The server hangs up on it at once, and says why. */
+static void assert_refused(const struct fixture *f, int fd, enum accept_refusal expected)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
+	enum accept_refusal why;
 	char byte;
 	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
 	assert_int_equal(read(fd, &byte, 1), 0);
 	(void)close(fd);
+	assert_int_equal(read(f->refused[0], &why, sizeof(why)), sizeof(why));
+	assert_int_equal(why, expected);
 }
 
 static void test_evidence(void **state)
@@ -151,7 +178,7 @@ static void test_limit(void **state)
 		clients[i] = dial(f);
 		a[i] = next_added(f);
 	}
-	assert_refused(dial(f));
+	assert_refused(f, dial(f), ACCEPT_NO_ROOM);
 	(void)close(a[1].fd); /* as gRPC does when its client has gone */
 	(void)close(clients[1]);
 	int64_t end = clock_mono_ms(clock_system()) + DEADLINE_MS;
@@ -168,10 +195,28 @@ static void test_limit(void **state)
 	}
 }
 
+static void test_limit_per_uid(void **state)
+{
+	const struct fixture *f = *state;
+	int clients[CONNECTIONS_MAX - 1];
+	struct added a[CONNECTIONS_MAX - 1];
+	for (size_t i = 0; i < CONNECTIONS_MAX - 1; i++) {
+		clients[i] = dial(f);
+		a[i] = next_added(f);
+	}
+	assert_refused(f, dial(f), ACCEPT_UID_HAS_TOO_MANY);
+	assert_int_equal(accept_count(f->acceptor), CONNECTIONS_MAX - 1);
+	for (size_t i = 0; i < CONNECTIONS_MAX - 1; i++) {
+		(void)close(a[i].fd);
+		(void)close(clients[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_evidence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dealt_evenly, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_limit, setup, teardown)};
+		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limit_per_uid, setup_few_per_uid, teardown)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "h2_flood.h"
 #include "sds_rig.h"
 
@@ -49,6 +50,17 @@ static void assert_others_are_served(struct fixture *f)
 	rpc_stream_free(s);
 }
 
+/* In the metrics, by the key of the config. */
+static void assert_counted(struct fixture *f, const char *limit)
+{
+	AUTO(buf_free) struct buf text = BUF_INIT;
+	AUTO(mem_freep) char *none = mem_printf("leafcast_limit_reached_total{limit=\"%s\"} 0\n", limit);
+	AUTO(mem_freep) char *some = mem_printf("leafcast_limit_reached_total{limit=\"%s\"} ", limit);
+	metrics_render(f->r->metrics, METRICS_TEXT, &text);
+	assert_non_null(strstr(buf_text(&text), some));
+	assert_null(strstr(buf_text(&text), none));
+}
+
 static void assert_ends(struct fixture *f, struct rpc_client *c, const char *method, const struct buf *b, int status)
 {
 	struct rpc_stream *s = rpc_stream_open(c, method);
@@ -85,6 +97,11 @@ static void test_large_messages(void **state)
 	buf_truncate(&b, request);
 	add_filler(&b, (size_t)5 << 20);
 	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, RESOURCE_EXHAUSTED);
+	assert_counted(f, "message_bytes");
+	/* What is far too large gRPC does not even give us. */
+	buf_truncate(&b, request);
+	add_filler(&b, (size_t)9 << 20);
+	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, RESOURCE_EXHAUSTED);
 }
 
 /* A small message that would become a large one is not unpacked at all. */
@@ -99,20 +116,44 @@ static void test_compression_is_refused(void **state)
 	rpc_client_close(c);
 }
 
+static void add_names(struct buf *b, int from, int count)
+{
+	char name[16];
+	for (int i = from; i < from + count; i++) {
+		const unsigned char head[] = {3 << 3 | 2, 5};
+		(void)snprintf(name, sizeof name, "n%04d", i);
+		buf_add(b, head, sizeof head);
+		buf_add(b, name, 5);
+	}
+}
+
 static void test_too_many_names(void **state)
 {
 	struct fixture *f = *state;
 	AUTO(buf_free) struct buf b = BUF_INIT;
-	char name[16];
 	xds_write(&(struct xds_ask){.node_id = "n"}, &b);
-	for (int i = 0; i < 101; i++) { /* the rig permits 100 */
-		const unsigned char head[] = {3 << 3 | 2, 5};
-		(void)snprintf(name, sizeof name, "n%04d", i);
-		buf_add(&b, head, sizeof head);
-		buf_add(&b, name, 5);
-	}
+	add_names(&b, 0, 101); /* the rig permits 100 */
 	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, RESOURCE_EXHAUSTED);
 	assert_null(rig_find_report(f->r, 0, "n0001", REPORT_WANTED));
+	assert_counted(f, "names_per_stream");
+}
+
+/* Though they are few names. */
+static void test_too_many_names_in_a_request(void **state)
+{
+	struct fixture *f = *state;
+	AUTO(buf_free) struct buf b = BUF_INIT;
+	xds_write(&(struct xds_ask){.node_id = "n"}, &b);
+	for (int i = 0; i < 4; i++) /* the rig permits 200 */
+		add_names(&b, 0, 50);
+	struct rpc_stream *s = rpc_stream_open(f->c, RIG_STREAM_SECRETS);
+	rpc_stream_send(s, b.data, b.len);
+	(void)rig_wait_report(f->r, f->c, 0, "n0049", REPORT_WANTED);
+	assert_true(rig_is_silent(f->r, f->c, s));
+	rpc_stream_free(s);
+	add_names(&b, 0, 1);
+	assert_ends(f, f->c, RIG_STREAM_SECRETS, &b, RESOURCE_EXHAUSTED);
+	assert_counted(f, "names_per_request");
 }
 
 static void test_names_that_cannot_be(void **state)
@@ -174,6 +215,17 @@ static void test_streams_per_connection(void **state)
 		rpc_stream_free(s[i]);
 }
 
+/* Until the client has acknowledged SETTINGS, gRPC takes any number. */
+static void test_streams_before_settings(void **state)
+{
+	enum { STREAMS = 2100, OVER = STREAMS - 2 * 1024 };
+	struct fixture *f = *state;
+	struct h2_flood_result flood = h2_flood(f->r->path, RIG_STREAM_SECRETS, STREAMS, 1, OVER, RIG_DEADLINE_MS);
+	assert_int_equal(flood.refused, OVER);
+	assert_counted(f, "streams_per_connection");
+	assert_others_are_served(f);
+}
+
 static bool has_one_connection(void *arg)
 {
 	const struct rig *r = arg;
@@ -203,9 +255,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_large_messages, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_compression_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_many_names, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_too_many_names_in_a_request, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_that_cannot_be, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wrong_type, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_streams_per_connection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_streams_before_settings, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_memory_of_unfinished_messages, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,39 @@
+/* sds/limit.c - what a peer ran into: counted by limit, and said once per limit and interval with the number of times
+ * that it was not. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/identity.h"
+#include "sds/internal.h"
+
+/* As the keys of the config are called. */
+static const char *const names[LIMIT_COUNT] = {
+	[LIMIT_STREAMS_PER_CONNECTION] = "streams_per_connection",
+	[LIMIT_CONNECTIONS] = "connections",
+	[LIMIT_CONNECTIONS_PER_IDENTITY] = "connections_per_identity",
+	[LIMIT_NAMES_PER_STREAM] = "names_per_stream",
+	[LIMIT_NAMES_PER_REQUEST] = "names_per_request",
+	[LIMIT_MESSAGE_BYTES] = "message_bytes",
+};
+
+const char *limit_name(enum limit l)
+{
+	return names[l];
+}
+
+void limit_hit(struct call *c, enum limit l)
+{
+	struct worker *w = c->worker;
+	uint64_t held_back = 0;
+	meters_limit(w->server, l);
+	if (quiet_passes(&w->limits[l], w->now_ms, &held_back))
+		log_event(LOG_WARN, "limit.reached", LS("limit", names[l]),
+			LS("who", c->conn ? identity_text(c->conn->identity) : ""),
+			LS("peer", c->conn && c->conn->peer ? c->conn->peer : ""), LI("stream", (int64_t)c->id),
+			LI("held_back", held_back));
+}
+
+void limit_end(struct call *c, enum limit l, const char *text)
+{
+	limit_hit(c, l);
+	call_end(c, GRPC_STATUS_RESOURCE_EXHAUSTED, text);
+}
