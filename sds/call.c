@@ -19,6 +19,8 @@ struct armed {
 
 /* How long a call that has ended may wait for its client to read the end of it. */
 #define LINGER_MS (INT64_C(10) * 1000)
+/* How often a call whose first request waits for its turn is looked at. */
+#define TURN_MS (INT64_C(10) * 1000)
 /* Calls pumped before the queue is looked at again. */
 enum { PUMPS_PER_TURN = 256 };
 
@@ -102,6 +104,7 @@ static void finish(struct call *c)
 	if (c->finished || !c->ops)
 		return;
 	c->finished = true;
+	pace_leave(c);
 	meters_call(c->worker->server, c->method, -1);
 	c->ops->closed(c);
 }
@@ -229,16 +232,24 @@ static void on_recv(struct rpc_op *op, bool ok)
 	release(c);
 }
 
-static void read_next(struct call *c)
+void call_read(struct call *c)
 {
-	if (c->reading || c->half_closed)
-		return;
 	grpc_op op;
 	memset(&op, 0, sizeof op);
 	op.op = GRPC_OP_RECV_MESSAGE;
 	op.data.recv_message.recv_message = &c->incoming;
 	c->reading = true;
 	start(c, &op, 1, &c->on_recv);
+}
+
+static void read_next(struct call *c)
+{
+	if (c->reading || c->half_closed || c->waits)
+		return;
+	if (pace_allows(c))
+		call_read(c);
+	else
+		watch_close(c); /* no read tells of a cancellation */
 }
 
 /* --- timers and marks --- */
@@ -250,6 +261,8 @@ static void on_timer(struct timers_entry *t)
 		grpc_call_cancel(c->grpc, NULL);
 	else if (c->worker->state != WORKER_SERVING)
 		call_drain(c);
+	else if (c->waits && !c->was_read) /* it is we who keep its first request waiting */
+		call_set_timer(c, TURN_MS);
 	else
 		c->ops->timeout(c);
 }

@@ -46,6 +46,8 @@ static struct conn *add(struct worker *w, const char *peer, uint64_t serial, str
 	c->peer = mem_strdup(peer);
 	c->serial = serial;
 	c->identity = i;
+	c->worker = w;
+	pace_init(c);
 	HASH_ADD_KEYPTR(hh, w->conns, c->peer, strlen(c->peer), c);
 	return c;
 }
@@ -106,6 +108,7 @@ void conn_leave(struct worker *w, struct conn *c)
 		return;
 	if (c->peer)
 		detach(w, c);
+	timers_clear(&w->timers, &c->pace_timer);
 	identity_unref(c->identity);
 	node_unref(c->node);
 	free(c);

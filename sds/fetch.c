@@ -38,6 +38,7 @@ static struct fault *take_request(struct call *c, const struct request *r)
 	if (r->has_node)
 		TRY(request_node(r, &f->node));
 	f->interests = mem_array(struct interest *, r->names_count);
+	pace_charge(c, r->names_count);
 	for (size_t i = 0; i < r->names_count; i++)
 		add_name(c, r->names[i]);
 	f->asked = true;

@@ -3,6 +3,7 @@
 #ifndef SDS_INTERNAL_H
 #define SDS_INTERNAL_H
 #include <pthread.h>
+#include "base/bucket.h"
 #include "base/fault.h"
 #include "base/io/mailbox.h"
 #include "base/io/rpc.h"
@@ -62,6 +63,11 @@ struct conn {
 	uint64_t judged;   /* worker.judgement when its certificate was looked at last */
 	bool fell;	   /* and was not trusted any more */
 	size_t calls;
+	struct worker *worker;
+	struct bucket streams, requests; /* pace.c */
+	struct call *new_calls,
+		*reads; /* DL by wait_prev, wait_next: may not be read yet, for the first time or again */
+	struct timers_entry pace_timer;
 };
 /** Who calls. UNAUTHENTICATED-worthy faults are DENIED. A reference that conn_leave() gives back. */
 MUST_USE struct fault *conn_enter(struct worker *w, grpc_call *call, struct conn **ret);
@@ -70,6 +76,14 @@ void conn_leave(struct worker *w, struct conn *c);
 void conns_judge_again(struct worker *w);
 /** The shared node equal to n; takes n and returns a reference. */
 struct node *conn_intern_node(struct conn *c, struct node *n);
+
+/* --- pace.c: how fast a connection is read --- */
+void pace_init(struct conn *o);
+/** May the next request of this call be read now? Otherwise call_read() follows, unless the call leaves before. */
+bool pace_allows(struct call *c);
+void pace_leave(struct call *c); /* fine when it does not wait */
+/** What was read is worth so many requests more. */
+void pace_charge(struct call *c, size_t requests);
 
 /* --- call.c: an RPC's life: reads, one send at a time, its end --- */
 struct call_ops {
@@ -98,12 +112,15 @@ struct call {
 	bool initial_sent, sending, closed, ending, half_closed, reading, close_watched;
 	bool finished; /* its method has had the last word */
 	bool marked;   /* in worker.marked */
-	struct call *mark_prev, *mark_next;
+	bool was_read; /* once, at least */
+	bool waits;    /* in one of its connection's lines */
+	struct call *mark_prev, *mark_next, *wait_prev, *wait_next;
 	int status;
 	char *status_text;
 	struct timers_entry timer; /* the method's: first request, fetch wait, end of identity, drain */
 };
 void call_arm(struct worker *w, size_t count); /* ask gRPC for calls */
+void call_read(struct call *c);		       /* its turn has come: pace.c */
 /** Send one message: slices are taken (unreferenced). Only when !call->sending && !call->ending. */
 void call_send(struct call *c, grpc_slice *slices, size_t count);
 /** End with this status once what is being sent is out; a client that does not read is cut off a while later.
@@ -131,6 +148,8 @@ enum limit {
 	LIMIT_NAMES_PER_STREAM,
 	LIMIT_NAMES_PER_REQUEST,
 	LIMIT_MESSAGE_BYTES,
+	LIMIT_STREAMS_PER_SECOND,
+	LIMIT_REQUESTS_PER_SECOND,
 	LIMIT_COUNT
 };
 const char *limit_name(enum limit l); /* the key of the config */

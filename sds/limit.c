@@ -13,6 +13,8 @@ static const char *const names[LIMIT_COUNT] = {
 	[LIMIT_NAMES_PER_STREAM] = "names_per_stream",
 	[LIMIT_NAMES_PER_REQUEST] = "names_per_request",
 	[LIMIT_MESSAGE_BYTES] = "message_bytes",
+	[LIMIT_STREAMS_PER_SECOND] = "streams_per_second",
+	[LIMIT_REQUESTS_PER_SECOND] = "requests_per_second",
 };
 
 const char *limit_name(enum limit l)

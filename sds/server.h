@@ -26,9 +26,11 @@ struct sds_limits {
 	int streams_per_connection;	 /* SETTINGS_MAX_CONCURRENT_STREAMS; >= 1,024 */
 	size_t names_per_stream;
 	size_t names_per_request;
-	size_t message_bytes;  /* of one request; at most 1 GiB */
-	size_t memory_bytes;   /* what gRPC may hold for all peers; 0: half of the machine's, or of the cgroup's */
-	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued */
+	size_t message_bytes;	    /* of one request; at most 1 GiB */
+	size_t memory_bytes;	    /* what gRPC may hold for all peers; 0: half of the machine's, or of the cgroup's */
+	size_t streams_per_second;  /* of one connection; five seconds' worth at once. More are read later */
+	size_t requests_per_second; /* likewise; a name that is subscribed to counts as a request */
+	int64_t fetch_wait_ms;	    /* FetchSecrets and half-closed streams wait so long for what is being issued */
 };
 struct sds_options {
 	unsigned workers;

@@ -38,6 +38,7 @@ static void on_subscribed(void *arg, struct engine_sub *sub)
 	struct stream *s = arg;
 	size_t len;
 	const char *name = engine_sub_name(sub, &len);
+	pace_charge(s->call, 1);
 	if (!engine_sub_is_possible(sub)) { /* nothing to ask control for */
 		meters_impossible(s->call->worker->server);
 		return;

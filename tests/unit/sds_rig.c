@@ -262,6 +262,16 @@ static void on_reports(void *arg)
 	}
 }
 
+bool rig_counted_limit(struct rig *r, const char *limit)
+{
+	AUTO(buf_free) struct buf text = BUF_INIT;
+	AUTO(mem_freep) char *sample = mem_printf("leafcast_limit_reached_total{limit=\"%s\"} ", limit);
+	metrics_render(r->metrics, METRICS_TEXT, &text);
+	const char *at = strstr(buf_text(&text), sample);
+	assert_non_null(at);
+	return strtoul(at + strlen(sample), NULL, 10) > 0;
+}
+
 /* --- life --- */
 
 static void listen_there(struct rig *r)
@@ -288,7 +298,27 @@ static int64_t now_mono_ms(void *arg)
 	return clock_mono_ms(clock_system()) + atomic_load(&r->ahead_ms);
 }
 
+struct sds_limits rig_limits(void)
+{
+	return (struct sds_limits){.connections = 1000,
+		.connections_per_identity = 900,
+		.streams_per_connection = 1024,
+		.names_per_stream = 100,
+		.names_per_request = 200,
+		.streams_per_second = 1000,
+		.requests_per_second = 4000,
+		.message_bytes = 4 << 20,
+		.memory_bytes = RIG_MEMORY_BYTES,
+		.fetch_wait_ms = 300};
+}
+
 struct rig *rig_make(unsigned workers, const char *const *may)
+{
+	const struct sds_limits l = rig_limits();
+	return rig_make_limited(workers, may, &l);
+}
+
+struct rig *rig_make_limited(unsigned workers, const char *const *may, const struct sds_limits *l)
 {
 	struct rig *r = mem_new(struct rig);
 	memcpy(r->folder, "/tmp/leafcast-XXXXXX", sizeof "/tmp/leafcast-XXXXXX");
@@ -304,14 +334,7 @@ struct rig *rig_make(unsigned workers, const char *const *may)
 	r->inbox.mailbox = r->mailbox;
 	r->policy = make_policy(r, may);
 	const struct sds_options o = {.workers = workers,
-		.limits = {.connections = 1000,
-			.connections_per_identity = 900,
-			.streams_per_connection = 1024,
-			.names_per_stream = 100,
-			.names_per_request = 200,
-			.message_bytes = 4 << 20,
-			.memory_bytes = RIG_MEMORY_BYTES,
-			.fetch_wait_ms = 300},
+		.limits = *l,
 		.instance = "rig",
 		.loop = r->loop,
 		.clock = &r->clock,

@@ -61,6 +61,9 @@ struct rig {
 struct rig *rig_new(unsigned workers, const char *const *may);
 /** The same in two steps. */
 struct rig *rig_make(unsigned workers, const char *const *may);
+/** Other limits than rig_limits(). */
+struct rig *rig_make_limited(unsigned workers, const char *const *may, const struct sds_limits *l);
+struct sds_limits rig_limits(void);
 void rig_start(struct rig *r);
 /** Drains without grace (unless drained already), and checks that nothing is left. */
 void rig_free(struct rig *r);
@@ -93,6 +96,9 @@ void rig_drain(struct rig *r, int64_t grace_ms);
 const struct rig_report *rig_find_report(const struct rig *r, size_t from, const char *name, unsigned what);
 const struct rig_report *rig_wait_report(
 	struct rig *r, struct rpc_client *c, size_t from, const char *name, unsigned what);
+
+/** Has a limit been reached, by the metrics? By its key in the config. */
+bool rig_counted_limit(struct rig *r, const char *limit);
 
 /* --- clients --- */
 struct rpc_client *rig_dial(struct rig *r);
