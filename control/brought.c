@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "control/internal.h"
 
-/* An order's completion must not run before the order's call returned: a refusal goes round the loop once. */
+/* A refusal goes round the loop once. */
 struct refusal {
 	struct timer *timer;
 	control_done_fn *done;
@@ -24,7 +24,7 @@ static void on_refusal(void *arg)
 	free(r);
 }
 
-static void refuse(struct control *c, struct fault *f, control_done_fn *done, void *arg)
+void order_refuse(struct control *c, struct fault *f, control_done_fn *done, void *arg)
 {
 	struct refusal *r = mem_new(struct refusal);
 	r->timer = timer_new(c->o.loop, on_refusal, r);
@@ -85,7 +85,7 @@ void control_put_certificate(
 	if (f) {
 		if (e)
 			entry_drop_if_idle(e);
-		refuse(c, f, done, arg);
+		order_refuse(c, f, done, arg);
 		return;
 	}
 	if (version_not_after_ms(v) <= control_now_ms(c))
@@ -106,7 +106,7 @@ void control_put_bundle(
 	if (f) {
 		if (e)
 			entry_drop_if_idle(e);
-		refuse(c, f, done, arg);
+		order_refuse(c, f, done, arg);
 		return;
 	}
 	publish_version(e, v, "secret.put", by, done, arg);
@@ -119,12 +119,12 @@ void control_delete(
 	AUTO(mem_freep) char *safe = text_escaped(name);
 	*ret_subscribers = e ? e->subscriber_count : 0;
 	if (definitions_secret(c->definitions, name))
-		refuse(c, fault_new(FAULT_CONFLICT, "%s is in the config; take it out there and reload", safe), done,
-			arg);
+		order_refuse(c, fault_new(FAULT_CONFLICT, "%s is in the config; take it out there and reload", safe),
+			done, arg);
 	else if (!e || !e->current)
-		refuse(c, fault_new(FAULT_NOT_FOUND, "there is no secret %s", safe), done, arg);
+		order_refuse(c, fault_new(FAULT_NOT_FOUND, "there is no secret %s", safe), done, arg);
 	else if (e->committing)
-		refuse(c,
+		order_refuse(c,
 			fault_set_retryable(
 				fault_new(FAULT_CONFLICT, "%s is being changed by another order; try again", safe), -1),
 			done, arg);
@@ -185,7 +185,7 @@ void control_rotate(struct control *c, const char *name, const char *by, control
 	size_t count;
 	struct fault *f = check_rotate(c, name, &count);
 	if (f) {
-		refuse(c, f, done, arg);
+		order_refuse(c, f, done, arg);
 		return;
 	}
 	audit_note(c, NULL, "secret.rotate_ordered", name, NULL, by, NULL);
@@ -200,7 +200,7 @@ void control_rotate(struct control *c, const char *name, const char *by, control
 	}
 }
 
-struct fault *control_get(struct control *c, const char *name, struct version **ret)
+struct fault *entry_find_only(struct control *c, const char *name, struct entry **ret)
 {
 	struct entry *only = NULL;
 	struct buf several = BUF_INIT;
@@ -220,6 +220,14 @@ struct fault *control_get(struct control *c, const char *name, struct version **
 		return fault_new(FAULT_NOT_FOUND, "there is no secret %s, or it has no version yet", safe);
 	if (count > 1)
 		return fault_new(FAULT_CONFLICT, "%s is %zu secrets, one per caller; name one: %s", safe, count, list);
-	*ret = version_ref(only->current);
+	*ret = only;
+	return NULL;
+}
+
+struct fault *control_get(struct control *c, const char *name, struct version **ret)
+{
+	struct entry *e = NULL;
+	TRY(entry_find_only(c, name, &e));
+	*ret = version_ref(e->current);
 	return NULL;
 }

@@ -139,9 +139,9 @@ static void load_damaged(void *arg, struct fault *f)
 
 static void load_fact(void *arg, const char *key, int64_t value)
 {
-	(void)arg;
-	(void)key;
+	struct loading *l = arg;
 	(void)value;
+	versions_load_pin(l->c, key, l->drop);
 }
 
 static void on_dropped(void *arg, struct fault *f)

@@ -78,6 +78,21 @@ void control_rotate(struct control *c, const char *name, const char *by, control
  *  nothing of it is held back. *ret_count: how many nodes. done once every worker has taken it in. */
 void control_retry(struct control *c, const char *name, const char *node, const char *by, size_t *ret_count,
 	control_done_fn *done, void *arg);
+/** Serve an earlier version again: the one whose id begins so (version), or the latest that is still valid (NULL). It
+ * is pinned. NOT_FOUND; CONFLICT (its anchor or authority is gone, it is served already, another order is under way);
+ * INVALID (expired, or a bundle that follows its authorities). */
+void control_rollback(
+	struct control *c, const char *name, const char *version, const char *by, control_done_fn *done, void *arg);
+/** on: the version that is served is not renewed before its last fifth of life, unless by control_rotate(). */
+void control_pin(struct control *c, const char *name, bool on, const char *by, control_done_fn *done, void *arg);
+struct control_version {
+	const char *entry, *id;
+	int64_t not_after_ms;
+	bool is_current, pinned;
+};
+/** Every version of this name that can be served, oldest first; borrowed for the call. */
+void control_each_version(
+	struct control *c, const char *name, void (*fn)(void *arg, const struct control_version *v), void *arg);
 /** The current version of the entry with this text ("default{uid=1000}") or name. The caller owns a reference.
  *  NOT_FOUND; CONFLICT: the name has several entries (the text lists them). */
 MUST_USE struct fault *control_get(struct control *c, const char *name, struct version **ret);

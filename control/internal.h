@@ -97,6 +97,8 @@ struct entry {
 	int64_t wanted_at_ms;
 	bool ordered;
 	bool told_expired;
+	bool pinned;   /* current is not renewed before its last fifth of life */
+	bool pin_next; /* and what is on its way to the store will not be */
 	bool outdated; /* current is not what the config asks for any more */
 	struct waiter *waiters;
 	char *last_error;
@@ -252,6 +254,21 @@ bool rotation_is_kept_fresh(const struct entry *e, int64_t now_ms);
 /** What the config asks of this entry's leaf. */
 MUST_USE struct fault *rotation_sans(const struct entry *e, struct san_set *ret);
 bool rotation_is_outdated(const struct entry *e);
+
+/* versions.c */
+/** What publishing v changes for earlier versions and pins, into its transaction; and once it is what e serves. */
+void versions_before_publish(struct entry *e, const struct version *v, struct store_tx *tx);
+void versions_served(struct entry *e, const struct version *v); /* before it becomes e->current */
+/** A version that is in memory alone is written again: its pin as well. */
+void versions_before_rewrite(const struct entry *e, struct store_tx *tx);
+/** A fact of the store: where it is a pin, it holds again, or goes. */
+void versions_load_pin(struct control *c, const char *fact, struct store_tx *drop);
+
+/* brought.c */
+/** The one entry with a version that has this name or text. NOT_FOUND; CONFLICT: there are several. */
+MUST_USE struct fault *entry_find_only(struct control *c, const char *name, struct entry **ret);
+/** done(arg, f) on a later turn: an order's completion must not run before its call has returned. Takes f. */
+void order_refuse(struct control *c, struct fault *f, control_done_fn *done, void *arg);
 
 /* bundles.c */
 void bundles_refresh(struct control *c); /* every bundle whose anchors changed is published */

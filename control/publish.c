@@ -11,6 +11,8 @@ struct publication {
 	struct entry *entry;
 	struct version *version; /* NULL: a deletion */
 	uint64_t generation;
+	struct past_version past[ENTRY_PAST_MAX]; /* of the entry, as they were before: when the store takes nothing */
+	size_t past_count;
 	control_done_fn *done;
 	void *arg;
 };
@@ -121,6 +123,7 @@ static void set_memory_only(struct entry *e, bool on)
 static void serve(struct entry *e, struct version *v)
 {
 	struct control *c = e->control;
+	versions_served(e, v);
 	if (e->current && strcmp(version_id(e->current), version_id(v)) != 0) {
 		version_unref(e->previous);
 		e->previous = version_ref(e->current);
@@ -209,6 +212,9 @@ static void on_stored(void *arg, struct fault *f)
 	}
 	e->awaited++; /* by this call */
 	if (f) {
+		memcpy(e->past, p->past, sizeof e->past);
+		e->past_count = p->past_count;
+		e->pin_next = false;
 		p->done(p->arg, f);
 		if (p->generation != e->generation)
 			catch_up_reload(e);
@@ -249,6 +255,9 @@ void publish_version(
 	p->arg = arg;
 	e->committing = true;
 	struct store_tx *tx = store_tx_new();
+	memcpy(p->past, e->past, sizeof p->past);
+	p->past_count = e->past_count;
+	versions_before_publish(e, v, tx);
 	AUTO(mem_freep) char *detail = provenance(v);
 	audit_note(e->control, tx, event, entry_key_text(e->key), version_id(v), by, detail);
 	if (!e->current || strcmp(version_id(e->current), version_id(v)) != 0)
@@ -281,6 +290,7 @@ void publish_rewrite(struct entry *e)
 	e->committing = true;
 	struct store_tx *tx = store_tx_new();
 	store_tx_put_version(tx, e->current);
+	versions_before_rewrite(e, tx);
 	store_commit(e->control->o.store, tx, on_rewritten, p);
 }
 

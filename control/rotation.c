@@ -39,7 +39,8 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 	struct rotation_facts facts = {.renew_from_percent = p->renew_from_percent,
 		.renew_to_percent = p->renew_to_percent,
 		.keep_fresh = rotation_is_kept_fresh(e, now),
-		.ordered = e->ordered || e->outdated,
+		.pinned = e->pinned,
+		.ordered = e->ordered || (e->outdated && !e->pinned),
 		.hasten_at_ms = e->hasten_at_ms,
 		.retry_at_ms = e->retry_at_ms};
 	if (e->current) {

@@ -3,6 +3,8 @@
 
 /* Never sooner than this part of a life after the last renewal (design.md, section 4). */
 #define MIN_AGE_PERCENT 10
+/* And a pinned one no later than here: a pin must not let it end. */
+#define PINNED_PERCENT 80
 
 int64_t rotation_life_ms(int64_t not_before_ms, int64_t not_after_ms, int64_t received_at_ms)
 {
@@ -33,6 +35,8 @@ static int64_t due_at(const struct rotation_facts *f)
 	int64_t begin = f->not_before_ms > f->received_at_ms ? f->not_before_ms : f->received_at_ms;
 	int64_t width = (int64_t)(f->renew_to_percent - f->renew_from_percent);
 	int64_t at = (int64_t)f->renew_from_percent * 1000 + width * permille_of(f->version_id);
+	if (f->pinned)
+		at = PINNED_PERCENT * 1000;
 	if (at < MIN_AGE_PERCENT * 1000)
 		at = MIN_AGE_PERCENT * 1000;
 	int64_t due = begin + part_of(life, at), soonest = begin + part_of(life, MIN_AGE_PERCENT * 1000);

@@ -12,6 +12,8 @@ struct rotation_facts {
 	int64_t not_before_ms, not_after_ms, received_at_ms;
 	/* the profile's window, in percent of the life */
 	int renew_from_percent, renew_to_percent;
+	/* an operator wants this version to stay: not before its last fifth of life */
+	bool pinned;
 	/* exact names always; templated ones while wanted within the last two lives */
 	bool keep_fresh;
 	/* the version no longer matches what the config asks for, or an operator ordered a rotation */

@@ -18,6 +18,10 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/rotate", route_rotate},
 	{"POST", "/v1/retry", route_retry},
 	{"POST", "/v1/get", route_get},
+	{"POST", "/v1/versions", route_versions},
+	{"POST", "/v1/rollback", route_rollback},
+	{"POST", "/v1/pin", route_pin},
+	{"POST", "/v1/unpin", route_unpin},
 	{"POST", "/v1/audit", route_audit},
 	{"POST", "/v1/log-level", route_log_level},
 	{"POST", "/v1/reload", route_reload},
@@ -131,4 +135,13 @@ void admin_reply_json(struct http_exchange *x, json_t *o)
 	buf_add_text(&b, "\n");
 	json_memory_free_text(text);
 	http_reply(x, 200, "application/json", &b);
+}
+
+json_t *admin_time(int64_t wall_ms)
+{
+	char text[32];
+	if (!wall_ms)
+		return json_null();
+	clock_format(wall_ms, text, sizeof text);
+	return json_string(text);
 }

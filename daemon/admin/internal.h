@@ -23,6 +23,10 @@ void route_delete(void *admin, struct http_exchange *x);      /* POST /v1/delete
 void route_rotate(void *admin, struct http_exchange *x);      /* POST /v1/rotate {name} */
 void route_retry(void *admin, struct http_exchange *x);	      /* POST /v1/retry {name, node} */
 void route_get(void *admin, struct http_exchange *x);	      /* POST /v1/get {name} */
+void route_versions(void *admin, struct http_exchange *x);    /* POST /v1/versions {name} */
+void route_rollback(void *admin, struct http_exchange *x);    /* POST /v1/rollback {name, version?} */
+void route_pin(void *admin, struct http_exchange *x);	      /* POST /v1/pin {name} */
+void route_unpin(void *admin, struct http_exchange *x);	      /* POST /v1/unpin {name} */
 void route_log_level(void *admin, struct http_exchange *x);   /* POST /v1/log-level {level} */
 void route_reload(void *admin, struct http_exchange *x);      /* POST /v1/reload */
 void route_audit(void *admin, struct http_exchange *x);	      /* POST /v1/audit {after, limit} */
@@ -36,6 +40,8 @@ void process_metrics_add(struct admin *a);
 MUST_USE struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret);
 /** A text of the object, or INVALID that names the key. Borrowed from the object. */
 MUST_USE struct fault *admin_text(const json_t *o, const char *key, const char **ret);
+/** ISO 8601 in UTC, with ms; null for 0. */
+json_t *admin_time(int64_t wall_ms);
 /** Takes o. */
 void admin_reply_json(struct http_exchange *x, json_t *o);
 #endif

@@ -7,15 +7,6 @@
 #include "daemon/admin/internal.h"
 #include "sds/server.h"
 
-static json_t *time_value(int64_t wall_ms)
-{
-	char text[32];
-	if (!wall_ms)
-		return json_null();
-	clock_format(wall_ms, text, sizeof text);
-	return json_string(text);
-}
-
 static json_t *text_value(const char *text)
 {
 	return text && *text ? json_string(text) : json_null();
@@ -38,9 +29,9 @@ static json_t *sans_value(const struct san_set *s)
 static void add_version(json_t *o, const struct version *v)
 {
 	set(o, "version", json_string(version_id(v)));
-	set(o, "not_before", time_value(version_not_before_ms(v)));
-	set(o, "not_after", time_value(version_not_after_ms(v)));
-	set(o, "received_at", time_value(version_received_at_ms(v)));
+	set(o, "not_before", admin_time(version_not_before_ms(v)));
+	set(o, "not_after", admin_time(version_not_after_ms(v)));
+	set(o, "received_at", admin_time(version_received_at_ms(v)));
 	const struct cert_info *info = version_leaf(v);
 	if (info) {
 		set(o, "serial", json_string(info->serial));
@@ -82,7 +73,7 @@ static json_t *askers_value(const struct control_secret *s)
 		set(o, "identity", json_string(s->askers[i].identity));
 		set(o, "node", text_value(s->askers[i].node));
 		set(o, "method", json_string(s->askers[i].delta ? "delta" : "sotw"));
-		set(o, "since", time_value(s->askers[i].since_ms));
+		set(o, "since", admin_time(s->askers[i].since_ms));
 		(void)json_array_append_new(list, o);
 	}
 	return list;
@@ -103,18 +94,18 @@ static void add_secret(void *arg, const struct control_secret *s)
 	set(o, "state", json_string(state_of(s, l->now_ms)));
 	if (s->version)
 		add_version(o, s->version);
-	set(o, "renew_at", time_value(s->renew_at_ms));
+	set(o, "renew_at", admin_time(s->renew_at_ms));
 	set(o, "issuing", json_boolean(s->issuing));
 	set(o, "subscribers", json_integer((json_int_t)s->subscribers));
 	set(o, "acked", json_integer((json_int_t)s->acked));
 	set(o, "held_back", json_integer((json_int_t)s->held_back));
-	set(o, "last_ack_at", time_value(s->last_ack_at_ms));
-	set(o, "last_nack_at", time_value(s->last_nack_at_ms));
+	set(o, "last_ack_at", admin_time(s->last_ack_at_ms));
+	set(o, "last_nack_at", admin_time(s->last_nack_at_ms));
 	set(o, "last_nack", text_value(s->last_nack));
 	set(o, "last_error", text_value(s->last_error));
-	set(o, "last_error_at", time_value(s->last_error_at_ms));
-	set(o, "wanted_at", time_value(s->wanted_at_ms));
-	set(o, "held_since", time_value(s->held_since_ms));
+	set(o, "last_error_at", admin_time(s->last_error_at_ms));
+	set(o, "wanted_at", admin_time(s->wanted_at_ms));
+	set(o, "held_since", admin_time(s->held_since_ms));
 	set(o, "held_for", text_value(s->held_for));
 	(void)json_array_append_new(l->array, o);
 }
@@ -130,10 +121,10 @@ static void add_quarantined(void *arg, const struct control_quarantined *q)
 	set(o, "version", json_string(q->version));
 	set(o, "code", json_integer(q->code));
 	set(o, "message", json_string(q->message));
-	set(o, "since", time_value(q->since_ms));
+	set(o, "since", admin_time(q->since_ms));
 	set(o, "times", json_integer((json_int_t)q->times));
 	set(o, "held_version", text_value(q->held));
-	set(o, "held_until", time_value(q->held_until_ms));
+	set(o, "held_until", admin_time(q->held_until_ms));
 	set(o, "verdict", json_string(control_verdict_name(q->verdict)));
 	set(o, "refused_by_nodes", json_integer((json_int_t)q->refused));
 	set(o, "taken_by_streams", json_integer((json_int_t)q->taken));
@@ -150,8 +141,8 @@ static void add_denial(void *arg, const struct control_denial *d)
 	set(o, "name", json_string(d->name));
 	set(o, "node", text_value(d->node));
 	set(o, "count", json_integer((json_int_t)d->count));
-	set(o, "first_at", time_value(d->first_at_ms));
-	set(o, "last_at", time_value(d->last_at_ms));
+	set(o, "first_at", admin_time(d->first_at_ms));
+	set(o, "last_at", admin_time(d->last_at_ms));
 	set(o, "hint", text_value(d->hint));
 	(void)json_array_append_new(l->array, o);
 }
@@ -182,8 +173,8 @@ void route_status(void *admin, struct http_exchange *x)
 	struct sds_counts counts = sds_server_counts(a->o.server);
 	json_t *o = json_object();
 	set(o, "version", json_string(a->o.version));
-	set(o, "now", time_value(now));
-	set(o, "started_at", time_value(a->started_at_ms));
+	set(o, "now", admin_time(now));
+	set(o, "started_at", admin_time(a->started_at_ms));
 	set(o, "log_level", json_string(log_level_name(log_level())));
 	set(o, "unready", text_value(control_unready(a->o.control)));
 	set(o, "connections", json_integer((json_int_t)counts.connections));
@@ -203,12 +194,12 @@ static void add_subscriber(void *arg, const struct control_subscriber *s)
 	set(o, "identity", json_string(s->identity));
 	set(o, "node", text_value(s->node));
 	set(o, "method", json_string(s->delta ? "delta" : "sotw"));
-	set(o, "since", time_value(s->since_ms));
+	set(o, "since", admin_time(s->since_ms));
 	set(o, "acked_version", text_value(s->acked_version));
-	set(o, "acked_at", time_value(s->acked_at_ms));
+	set(o, "acked_at", admin_time(s->acked_at_ms));
 	set(o, "unproven", json_boolean(s->unproven));
 	set(o, "nacked_version", text_value(s->nacked_version));
-	set(o, "nacked_at", time_value(s->nacked_at_ms));
+	set(o, "nacked_at", admin_time(s->nacked_at_ms));
 	set(o, "nack", text_value(s->nack_text));
 	(void)json_array_append_new(arg, o);
 }

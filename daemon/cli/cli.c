@@ -10,6 +10,10 @@
 static const struct cli_command *const commands[] = {
 	&cli_status,
 	&cli_rotate,
+	&cli_versions,
+	&cli_rollback,
+	&cli_pin,
+	&cli_unpin,
 	&cli_retry,
 	&cli_put,
 	&cli_get,

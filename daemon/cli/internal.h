@@ -38,6 +38,10 @@ extern const struct cli_command cli_reload;
 extern const struct cli_command cli_retry;
 extern const struct cli_command cli_rotate;
 extern const struct cli_command cli_status;
+extern const struct cli_command cli_versions;
+extern const struct cli_command cli_rollback;
+extern const struct cli_command cli_pin;
+extern const struct cli_command cli_unpin;
 
 /** One request to the admin socket: --admin, $LEAFCAST_ADMIN, then the default place. body NULL: GET. The answer's
  * object is the caller's. The server's own refusal comes back as a fault with its code and text. UNAVAILABLE: nobody
