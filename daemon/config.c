@@ -45,6 +45,19 @@ static const struct field drain_fields[] = {
 };
 static const struct field_set drain_set = {"drain", drain_fields, ARRAY_LEN(drain_fields)};
 
+static const struct field repush_fields[] = {
+	{.key = "interval",
+		.type = FIELD_DURATION,
+		FIELD_AT(struct config, repush_ms),
+		.max = INT64_C(24) * 3600 * 1000,
+		.initial = "0s",
+		.restart = true,
+		.help = "delta ADS streams are sent each of their secrets anew about so often, at random times: a "
+			"second "
+			"user of a secret in one Envoy waits for that (envoyproxy/envoy#47309); 0s is never"},
+};
+static const struct field_set repush_set = {"repush", repush_fields, ARRAY_LEN(repush_fields)};
+
 static const struct field seal_fields[] = {
 	{.key = "file",
 		.type = FIELD_PATH,
@@ -103,6 +116,7 @@ static const struct field root_fields[] = {
 		.help = "threads that serve; one is enough for thousands of proxies"},
 	{.key = "log", .type = FIELD_GROUP, .group = &log_set, .help = "the log, on standard error"},
 	{.key = "drain", .type = FIELD_GROUP, .group = &drain_set, .help = "an orderly end"},
+	{.key = "repush", .type = FIELD_GROUP, .group = &repush_set, .help = "what is sent though nothing changed"},
 	{.key = "state", .type = FIELD_GROUP, .group = &state_set, .help = "what outlives a restart"},
 	{.key = "admin", .type = FIELD_GROUP, .group = &admin_set, .help = "the operator's commands"},
 	{.key = "limits", .type = FIELD_GROUP, .items = config_limit_fields, .help = "what clients may use"},

@@ -45,6 +45,7 @@ struct config {
 	struct listen_config *listen;
 	size_t listen_count;
 	int64_t drain_grace_ms;
+	int64_t repush_ms; /* 0: never */
 	char *state_path;
 	char *seal_file;       /* NULL: seal.key in the state folder */
 	char *admin_path;      /* of the admin socket */

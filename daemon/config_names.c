@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "daemon/config_fields.h"
 
-enum { SUGGEST_MAX = 12 };
+enum { SUGGEST_MAX = 16 };
 
 void config_suggest(const char *word, const char *const *valid, size_t count, struct buf *ret)
 {

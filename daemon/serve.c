@@ -251,6 +251,7 @@ static struct fault *make_server(struct serve *s)
 	AUTO(mem_freep) char *instance = mem_printf("leafcast/%s", host);
 	const struct sds_options o = {.workers = s->config->workers,
 		.limits = s->config->limits,
+		.repush_ms = s->config->repush_ms,
 		.instance = instance,
 		.loop = s->loop,
 		.clock = clock_system(),

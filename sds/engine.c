@@ -159,6 +159,8 @@ static void drop(struct engine *e, struct engine_sub *s)
 {
 	engine_leave_line(e, s);
 	engine_set_owed(e, s, false);
+	if (e->next_refreshed == s)
+		e->next_refreshed = s->next;
 	if (e->table)
 		HASH_DELETE(hh, e->table, s); /* the last one frees the table */
 	DL_DELETE(e->subs, s);

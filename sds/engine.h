@@ -92,6 +92,10 @@ void engine_forgive(struct engine *e, struct engine_sub *s, const char *version)
 /** When the engine itself wants to be called (a repeat that came too soon), INT64_MAX: never. Then engine_wake(). */
 int64_t engine_wake_at_ms(const struct engine *e);
 void engine_wake(struct engine *e, int64_t now_ms);
+/** Delta (Envoy #47309): a second user of a known name waits for an answer to a question that Envoy never asks. As if
+ * the client had asked for the next of its names anew, in turn; an offer that is out counts as the answer. Returns
+ * which, or NULL when there is none. */
+struct engine_sub *engine_refresh(struct engine *e);
 /** Watchdog: give up waiting for answers to offers made before this; their names come up again, under new nonces.
  *  Returns how many there were. */
 size_t engine_reoffer(struct engine *e, int64_t made_before_ms);

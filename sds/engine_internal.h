@@ -54,7 +54,8 @@ struct engine {
 	const struct engine_limits *limits;
 	const struct engine_events *events;
 	struct engine_sub *subs;
-	struct engine_sub *fresh; /* the first of those that were made by this request and not announced */
+	struct engine_sub *next_refreshed; /* NULL: the first */
+	struct engine_sub *fresh;	   /* the first of those that were made by this request and not announced */
 	struct engine_sub *table;
 	struct engine_sub *ready, *unanswered; /* lines; unanswered in the order of the offers */
 	size_t count, name_bytes, owed, unanswered_count;

@@ -173,6 +173,17 @@ int64_t engine_oldest_offer_ms(const struct engine *e)
 	return e->unanswered ? e->unanswered->offered_at_ms : INT64_MAX;
 }
 
+struct engine_sub *engine_refresh(struct engine *e)
+{
+	struct engine_sub *s = e->next_refreshed ? e->next_refreshed : e->subs;
+	if (!s || e->half_closed)
+		return NULL;
+	e->next_refreshed = s->next;
+	if (s->place != ENGINE_UNANSWERED)
+		engine_ask(e, s);
+	return s;
+}
+
 size_t engine_reoffer(struct engine *e, int64_t made_before_ms)
 {
 	size_t n = 0;

@@ -164,6 +164,14 @@ void stream_open(struct call *c);
 void stream_interest_changed(struct interest *i); /* marks its engine's subscription */
 void fetch_open(struct call *c);
 
+/* --- repush.c --- */
+struct repush {
+	int64_t at_ms; /* monotonic; INT64_MAX: never */
+	uint64_t count;
+};
+void repush_begin(struct repush *r, const struct call *c, const struct engine *e);
+void repush_run(struct repush *r, const struct call *c, struct engine *e); /* when it is due */
+
 /* --- index.c: what this worker serves by entry, who waits for it, what is known to be absent --- */
 enum { IDLE_ABSENCES_MAX = 4096 };
 /* Two kinds. Of an entry: its version, and those who may have it. Of an identity and a name: control said that there is

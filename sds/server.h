@@ -35,6 +35,8 @@ struct sds_limits {
 struct sds_options {
 	unsigned workers;
 	struct sds_limits limits;
+	/** Delta ADS streams are sent each name anew about so often (Envoy #47309); 0: never. */
+	int64_t repush_ms;
 	const char *instance; /* control_plane.identifier; copied */
 	struct loop *loop;
 	const struct clock *clock;

@@ -27,6 +27,7 @@ struct stream {
 	struct engine_events events;
 	struct engine_limits limits;
 	struct node *node;
+	struct repush repush;
 	int64_t look_at_ms; /* when something that was kept from it may have to be offered; INT64_MAX: nothing is */
 	int64_t end_at_ms;  /* of the identity, or of the wait after a half-close; INT64_MAX: none */
 };
@@ -122,6 +123,7 @@ static void arm_timer(struct stream *s)
 	struct call *c = s->call;
 	int64_t at = earlier(
 		earlier(s->end_at_ms, s->look_at_ms), earlier(engine_wake_at_ms(s->engine), patience_ends_ms(s)));
+	at = earlier(at, s->repush.at_ms);
 	if (at == INT64_MAX || (c->timer.place && c->timer.at_ms <= at))
 		return;
 	if (s->node || c->half_closed)
@@ -312,6 +314,7 @@ static void on_timeout(struct call *c)
 	} else if (c->worker->now_ms < s->end_at_ms) {
 		engine_wake(s->engine, c->worker->now_ms);
 		look(s);
+		repush_run(&s->repush, c, s->engine);
 		if (engine_reoffer(s->engine, c->worker->now_ms - ANSWER_PATIENCE_MS + 1))
 			log_event(
 				LOG_DEBUG, "stream.unanswered", LS("node", s->node->id), LI("stream", (int64_t)c->id));
@@ -390,5 +393,6 @@ void stream_open(struct call *c)
 	const uint64_t unique[2] = {c->worker->number, c->id};
 	(void)snprintf(prefix, sizeof prefix, "%llx", (unsigned long long)(table_hash(unique, sizeof unique) >> 16));
 	s->engine = engine_new(c->method->mode, &s->limits, &s->events, prefix);
+	repush_begin(&s->repush, c, s->engine);
 	call_set_timer(c, FIRST_REQUEST_MS);
 }

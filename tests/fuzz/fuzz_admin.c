@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "control/control.h"
+#include "control/node.h"
 #include "daemon/admin/internal.h"
 #include "sds/server.h"
 
@@ -113,6 +114,25 @@ void control_rotate(struct control *c, const char *name, const char *by, control
 	done(arg, strlen(name) % 2 ? NULL : fault_new(FAULT_INVALID, "nothing to rotate in \"%s\"", name));
 }
 
+void control_audit(struct control *c, const char *event, const char *name, const char *version, const char *by,
+	const char *detail, control_done_fn *done, void *arg)
+{
+	(void)c, (void)event, (void)name, (void)version, (void)detail;
+	invariant(!strcmp(by, "uid 0"));
+	if (done)
+		done(arg, NULL);
+}
+
+void control_retry(struct control *c, const char *name, const char *node, const char *by, size_t *ret_count,
+	control_done_fn *done, void *arg)
+{
+	(void)c;
+	order(name, by);
+	invariant(!node || (strlen(node) <= NODE_TEXT_MAX && text_is_utf8(node, strlen(node))));
+	*ret_count = 1;
+	done(arg, strlen(name) % 2 ? NULL : fault_new(FAULT_NOT_FOUND, "nothing of \"%s\" is held back", name));
+}
+
 struct fault *control_get(struct control *c, const char *name, struct version **ret)
 {
 	(void)c;
@@ -160,7 +180,7 @@ static void check_order(const struct http_exchange *x, const char *keys[])
 		bool known = false;
 		for (size_t i = 0; keys[i]; i++)
 			known = known || !strcmp(key, keys[i]);
-		invariant(known && (!strcmp(key, "name") || is_base64(o, key)));
+		invariant(known && (!strcmp(key, "name") || !strcmp(key, "node") || is_base64(o, key)));
 	}
 	json_decref(o);
 }
@@ -177,9 +197,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const routes[])(void *admin, struct http_exchange *x) = {
-		route_put, route_delete, route_rotate, route_get, route_subscribers, route_log_level};
+		route_put, route_delete, route_rotate, route_get, route_subscribers, route_log_level, route_retry};
 	static const char *put_keys[] = {"name", "cert", "key", "bundle", "password", NULL},
-			  *name_keys[] = {"name", NULL};
+			  *name_keys[] = {"name", NULL}, *retry_keys[] = {"name", "node", NULL};
 	struct http_exchange x = {.body = BUF_SECRET_INIT};
 	struct admin a = {.o = {.clock = clock_system()}};
 	if (!len)
@@ -190,7 +210,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	routes[route](&a, &x);
 	invariant(x.replies == 1 && x.orders <= 1);
 	if (x.orders)
-		check_order(&x, route ? name_keys : put_keys);
+		check_order(&x, route == 0 ? put_keys : routes[route] == route_retry ? retry_keys : name_keys);
 	buf_free(&x.body);
 	return 0;
 }

@@ -312,13 +312,7 @@ struct sds_limits rig_limits(void)
 		.fetch_wait_ms = 300};
 }
 
-struct rig *rig_make(unsigned workers, const char *const *may)
-{
-	const struct sds_limits l = rig_limits();
-	return rig_make_limited(workers, may, &l);
-}
-
-struct rig *rig_make_limited(unsigned workers, const char *const *may, const struct sds_limits *l)
+static struct rig *make(unsigned workers, const char *const *may, const struct sds_limits *l, int64_t repush_ms)
 {
 	struct rig *r = mem_new(struct rig);
 	memcpy(r->folder, "/tmp/leafcast-XXXXXX", sizeof "/tmp/leafcast-XXXXXX");
@@ -335,6 +329,7 @@ struct rig *rig_make_limited(unsigned workers, const char *const *may, const str
 	r->policy = make_policy(r, may);
 	const struct sds_options o = {.workers = workers,
 		.limits = *l,
+		.repush_ms = repush_ms,
 		.instance = "rig",
 		.loop = r->loop,
 		.clock = &r->clock,
@@ -345,6 +340,22 @@ struct rig *rig_make_limited(unsigned workers, const char *const *may, const str
 	r->out = sds_server_outlet(r->server);
 	listen_there(r);
 	return r;
+}
+
+struct rig *rig_make(unsigned workers, const char *const *may)
+{
+	return rig_make_repushing(workers, may, 0);
+}
+
+struct rig *rig_make_limited(unsigned workers, const char *const *may, const struct sds_limits *l)
+{
+	return make(workers, may, l, 0);
+}
+
+struct rig *rig_make_repushing(unsigned workers, const char *const *may, int64_t repush_ms)
+{
+	const struct sds_limits l = rig_limits();
+	return make(workers, may, &l, repush_ms);
 }
 
 void rig_start(struct rig *r)

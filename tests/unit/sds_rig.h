@@ -18,6 +18,7 @@
 #define RIG_STREAM_SECRETS "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
 #define RIG_DELTA_SECRETS "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets"
 #define RIG_FETCH_SECRETS "/envoy.service.secret.v3.SecretDiscoveryService/FetchSecrets"
+#define RIG_DELTA_ADS "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 #define RIG_STREAM_ADS "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 
 enum { RIG_WORKERS_MAX = 4, RIG_DEADLINE_MS = 20000, RIG_MEMORY_BYTES = 64 << 20 };
@@ -64,6 +65,8 @@ struct rig *rig_make(unsigned workers, const char *const *may);
 /** Other limits than rig_limits(). */
 struct rig *rig_make_limited(unsigned workers, const char *const *may, const struct sds_limits *l);
 struct sds_limits rig_limits(void);
+/** Delta ADS streams are sent each name anew about so often. */
+struct rig *rig_make_repushing(unsigned workers, const char *const *may, int64_t repush_ms);
 void rig_start(struct rig *r);
 /** Drains without grace (unless drained already), and checks that nothing is left. */
 void rig_free(struct rig *r);

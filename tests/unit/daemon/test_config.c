@@ -39,6 +39,7 @@ static const char everything[] =
 	"      client_ca: [lab, own]\n"
 	"  - telemetry: {address: \"127.0.0.1:9902\"}\n"
 	"drain: {grace: 1m30s}\n"
+	"repush: {interval: 10m}\n"
 	"state: {path: /var/lib/x, seal: {file: /etc/seal.key}}\n"
 	"admin: {path: /run/leafcast/a.sock}\n"
 	"limits: {connections: 100, connections_per_identity: 50, streams_per_connection: 1024, names_per_stream: 7, "
@@ -76,6 +77,7 @@ static void test_settings(void **state)
 	assert_int_equal(c->log_level, LOG_DEBUG);
 	assert_int_equal(c->log_format, LOG_FORMAT_JSON);
 	assert_int_equal(c->drain_grace_ms, 90000);
+	assert_int_equal(c->repush_ms, 600000);
 	assert_string_equal(c->state_path, "/var/lib/x");
 	assert_string_equal(c->seal_file, "/etc/seal.key");
 	assert_string_equal(c->admin_path, "/run/leafcast/a.sock");
@@ -159,11 +161,11 @@ static void test_definitions(void **state)
 	assert_int_equal(r[0].gid, 4294967294);
 	assert_int_equal(r[0].may_count, 2);
 	assert_int_equal(r[0].deny_count, 0);
-	assert_int_equal(r[0].line, 32);
+	assert_int_equal(r[0].line, 33);
 	assert_int_equal(r[1].who, WHO_URI | WHO_DNS | WHO_CA);
 	assert_string_equal(r[1].uri, "spiffe://td.example/gw/*");
 	assert_string_equal(r[1].deny[0], "**");
-	assert_int_equal(r[1].line, 33);
+	assert_int_equal(r[1].line, 34);
 	assert_int_equal(r[2].who, 0);
 }
 
@@ -175,6 +177,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(c->log_format, LOG_FORMAT_AUTO);
 	assert_int_equal(c->drain_grace_ms, 10000);
+	assert_int_equal(c->repush_ms, 0);
 	assert_string_equal(c->state_path, "/state");
 	assert_null(c->seal_file);
 	assert_string_equal(c->admin_path, "/run/x/admin.sock");

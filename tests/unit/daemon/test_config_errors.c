@@ -98,19 +98,22 @@ static void test_errors(void **state)
 		      "listen: [{unix: {path: /x}}]\n"),
 			":2:1: key \"listen\" is there twice, first in line 1; keep one of them\n"},
 		{TEXT(LISTEN "secrets: {[a]: b}\n"), ":2:11: a key is a list; a key is a text\n"},
-		{TEXT("- a\n"), ":1:1: the config is a list; it takes a mapping with workers, log, drain, state, "
-				"admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
-		{TEXT("x"), ":1:1: the config is \"x\"; it takes a mapping with workers, log, drain, state, admin, "
-			    "limits, trust, authorities, profiles, secrets, listen, policy\n"},
+		{TEXT("- a\n"),
+			":1:1: the config is a list; it takes a mapping with workers, log, drain, repush, state, "
+			"admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
+		{TEXT("x"),
+			":1:1: the config is \"x\"; it takes a mapping with workers, log, drain, repush, state, admin, "
+			"limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		/* Keys. */
 		{TEXT("workers: 1\n"),
 			":1:1: \"listen\" is missing in the config; it is the list of places where proxies connect\n"},
 		{TEXT(LISTEN "worker: 1\n"),
 			":2:1: unknown key \"worker\" in the config; did you mean \"workers\"? There are: workers, "
-			"log, drain, state, admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
-		{TEXT(LISTEN "zzzzzz: 1\n"),
-			":2:1: unknown key \"zzzzzz\" in the config; there are: workers, log, drain, state, admin, "
-			"limits, trust, authorities, profiles, secrets, listen, policy\n"},
+			"log, drain, repush, state, admin, limits, trust, authorities, profiles, secrets, listen, "
+			"policy\n"},
+		{TEXT(LISTEN "zzzzzz: 1\n"), ":2:1: unknown key \"zzzzzz\" in the config; there are: workers, log, "
+					     "drain, repush, state, admin, "
+					     "limits, trust, authorities, profiles, secrets, listen, policy\n"},
 		{TEXT(LISTEN "log: {levle: info}\n"),
 			":2:7: unknown key \"levle\" in log; did you mean \"level\"? There are: level, format\n"},
 		{TEXT(LISTEN "log:\n"), ":2:5: log is nothing; it takes a mapping with level, format\n"},
@@ -433,7 +436,8 @@ static void test_no_errors_that_follow(void **state)
 	assert_errors(TEXT(LISTEN "authorities: {mesh: {type: istio}}\n"
 				  "profiles: {p: {authority: mesh, uri: [\"spiffe://td/{x}\"]}}\n"
 				  "secrets: {web: {profile: p}, roots: {bundle: [mesh]}}\n"),
-		":2:28: authorities.mesh.type is \"istio\", which this leafcast does not have; there are: builtin, vault\n"
+		":2:28: authorities.mesh.type is \"istio\", which this leafcast does not have; there are: builtin, "
+		"vault\n"
 		":3:39: profiles.p.uri[0]: column 13: there is no variable {x}; there are: {uid}, {gid}, {uri}, {dns}, "
 		"{spiffe.trust_domain}, {spiffe.path}\n");
 }

@@ -224,6 +224,8 @@ static void client_step(struct client *c)
 	case 5:
 		if (roll(c->dice, 8) == 0)
 			client_reconnect(c);
+		else if (c->model.mode == ENGINE_DELTA && roll(c->dice, 8) == 0)
+			model_refresh(&c->model);
 		else if (roll(c->dice, 4) == 0)
 			model_reoffer(&c->model, c->model.now_ms - (int64_t)roll(c->dice, 100) * 10);
 		break;
@@ -251,7 +253,9 @@ static void hostile_step(struct client *c)
 	struct model_request q = {0};
 	unsigned what = roll(c->dice, 16);
 	c->responses_count = 0;
-	if (what == 0) {
+	if (what == 0 && c->model.mode == ENGINE_DELTA && roll(c->dice, 4) == 0) {
+		model_refresh(&c->model);
+	} else if (what == 0) {
 		model_wait(&c->model, roll(c->dice, 200) * 10);
 	} else if (what == 1) {
 		model_reoffer(&c->model, c->model.now_ms - (int64_t)roll(c->dice, 100) * 10);

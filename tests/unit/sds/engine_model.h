@@ -489,6 +489,24 @@ static void model_forgive(struct model *m, unsigned i, int version)
 	model_pull(m);
 }
 
+/* As if the client had asked for one name anew; every name in its turn. */
+static void model_refresh(struct model *m)
+{
+	uint64_t seen = 0, left = 0;
+	for (unsigned i = 0; i < MODEL_NAMES; i++)
+		left |= m->subs[i].subscribed ? bit(i) : 0;
+	for (size_t n = engine_count(m->engine); n && !m->half_closed; n--) {
+		struct engine_sub *found = engine_refresh(m->engine);
+		MODEL_CHECK(found);
+		struct model_sub *s = &m->subs[model_index(found)];
+		seen |= bit(model_index(found));
+		if (!s->offer)
+			s->asked = s->owed = true;
+		model_pull(m);
+	}
+	MODEL_CHECK(m->half_closed ? !engine_refresh(m->engine) : seen == left);
+}
+
 static void model_wait(struct model *m, int64_t ms)
 {
 	m->now_ms += ms;
