@@ -1,24 +1,16 @@
 #include "control/authorities.h"
 #include "base/anchors.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/loop.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/secret.h"
 #include "control/internal.h"
 
-/* What a driver saved, by key: env.load() lends it. */
-struct kept {
-	struct kept *next;
-	char *key;
-	struct secret *bytes;
-};
-
-struct waiting {
-	struct waiting *next;
-	void (*go)(void *arg);
-	void *arg;
-};
+/* A driver that has not answered after so long is treated as one that is down: what waits is told. */
+#define ANSWER_GRACE_MS (INT64_C(10) * MS_PER_S)
+/* A throttled authority is left alone for as long as it says, but not for longer. */
+#define PAUSE_MOST_MS MS_PER_MIN
 
 struct authority {
 	struct authority *next; /* control.authorities */
@@ -26,64 +18,35 @@ struct authority {
 	char *name;
 	struct ca *ca;
 	bool started, answered, ready;
+	bool late; /* not answered yet, and it was given up to wait for that */
 	char *error;
 	struct trust trust;
 	struct kept *kept;
-	size_t running;
-	struct waiting *waiting;
+	struct admission *admission;
+	struct breaker breaker;
+	char *last_failure; /* of a request; NULL: none, or the last one succeeded */
+	int64_t last_failure_ms;
+	bool admitting;
+	struct timer *turn;  /* somebody may have his turn */
+	struct timer *grace; /* it should have answered by now */
 	struct timer *retry;
 	struct backoff backoff;
-	void (*closed)(void *arg);
+	bool driver_closed;
+	void (*closed)(void *arg); /* set: it ends */
 	void *closed_arg;
 };
-
-static char *blob_name(const struct authority *a, const char *key)
-{
-	return mem_printf("authority/%s/%s", a->name, key);
-}
-
-static struct kept *kept_find(struct authority *a, const char *key)
-{
-	struct kept *k;
-	LL_FOREACH (a->kept, k)
-		if (strcmp(k->key, key) == 0)
-			return k;
-	k = mem_new(struct kept);
-	k->key = mem_strdup(key);
-	LL_PREPEND(a->kept, k);
-	return k;
-}
 
 static struct fault *env_load(void *arg, const char *key, const struct secret **ret)
 {
 	struct authority *a = arg;
-	struct kept *k = kept_find(a, key);
-	if (!k->bytes) {
-		AUTO(mem_freep) char *name = blob_name(a, key);
-		TRY(store_load_blob(a->control->o.store, name, &k->bytes));
-	}
-	*ret = k->bytes;
-	return NULL;
+	return kept_load(&a->kept, a->control->o.store, a->name, key, ret);
 }
 
 static void env_save(void *arg, const char *key, const struct secret *bytes,
 	void (*done)(void *done_arg, struct fault *f), void *done_arg)
 {
 	struct authority *a = arg;
-	struct kept *k = kept_find(a, key);
-	size_t len;
-	const unsigned char *p = secret_bytes(bytes, &len);
-	struct secret *copy = NULL;
-	struct fault *f = secret_new(p, len, &copy);
-	if (!f) {
-		secret_free(k->bytes);
-		k->bytes = copy;
-	}
-	fault_ignore(f, "the store has it all the same; load() reads it from there");
-	AUTO(mem_freep) char *name = blob_name(a, key);
-	struct store_tx *tx = store_tx_new();
-	store_tx_put_blob(tx, name, bytes);
-	store_commit(a->control->o.store, tx, done, done_arg);
+	kept_save(&a->kept, a->control->o.store, a->name, key, bytes, done, done_arg);
 }
 
 static void env_on_trust(void *arg)
@@ -116,20 +79,22 @@ static struct fault *make_driver(struct authority *a, const struct authority_def
 
 static void authority_release_memory(struct authority *a)
 {
-	struct kept *k, *next;
-	LL_FOREACH_SAFE (a->kept, k, next) {
-		secret_free(k->bytes);
-		free(k->key);
-		free(k);
-	}
+	kept_free(&a->kept);
+	admission_free(a->admission);
+	timer_free(a->turn);
+	timer_free(a->grace);
 	timer_free(a->retry);
 	trust_done(&a->trust);
 	free(a->name);
 	free(a->error);
+	free(a->last_failure);
 	free(a);
 }
 
 static void start_driver(void *arg);
+static void on_turn(void *arg);
+static void on_grace(void *arg);
+static void end_when_idle(struct authority *a);
 
 struct fault *authority_new(struct control *c, const struct authority_def *def, struct authority **ret)
 {
@@ -143,6 +108,10 @@ struct fault *authority_new(struct control *c, const struct authority_def *def, 
 		return fault_wrap(f, "authority %s", def->name);
 	}
 	a->retry = timer_new(c->o.loop, start_driver, a);
+	a->turn = timer_new(c->o.loop, on_turn, a);
+	a->grace = timer_new(c->o.loop, on_grace, a);
+	a->admission = admission_new(def->max_in_flight, def->rate);
+	breaker_init(&a->breaker);
 	trust_load(a);
 	LL_APPEND(c->authorities, a);
 	*ret = a;
@@ -158,17 +127,52 @@ struct authority *authority_find(struct control *c, const char *name)
 	return NULL;
 }
 
+static int64_t mono_ms(const struct authority *a)
+{
+	return clock_mono_ms(a->control->o.clock);
+}
+
+/* go() may lead back in here. */
 static void admit(struct authority *a)
 {
-	while (a->ready && a->waiting && a->running < AUTHORITY_CONCURRENCY) {
-		struct waiting *w = a->waiting;
-		LL_DELETE(a->waiting, w);
-		a->running++;
-		void (*go)(void *arg) = w->go;
-		void *arg = w->arg;
-		free(w);
-		go(arg);
+	int64_t now = mono_ms(a);
+	struct ticket *t;
+	if (a->admitting)
+		return;
+	a->admitting = true;
+	while (a->ready && breaker_lets(&a->breaker, now) && (t = admission_next(a->admission, now))) {
+		invariant(breaker_begin(&a->breaker, now));
+		t->go(t->arg, NULL);
 	}
+	a->admitting = false;
+	int64_t at = a->ready && breaker_lets(&a->breaker, now) ? admission_next_at_ms(a->admission, now) : -1;
+	if (at >= 0)
+		timer_start(a->turn, at > now ? at - now : 1);
+}
+
+static void on_turn(void *arg)
+{
+	admit(arg);
+}
+
+/* Those who wait now: who comes back meanwhile is another matter. */
+static void refuse_all(struct authority *a, enum fault_code code, const char *why)
+{
+	struct ticket *t;
+	for (size_t n = admission_waiting(a->admission); n > 0 && (t = admission_refuse(a->admission)); n--)
+		t->go(t->arg, fault_set_retryable(fault_new(code, "authority %s: %s", a->name, why), -1));
+}
+
+static void on_grace(void *arg)
+{
+	struct authority *a = arg;
+	if (a->answered)
+		return;
+	a->late = true;
+	free(a->error);
+	a->error = mem_printf("it has not answered yet");
+	log_event(LOG_ERROR, "authority.silent", LS("authority", a->name), LI("after_ms", ANSWER_GRACE_MS));
+	refuse_all(a, FAULT_TIMEOUT, a->error);
 }
 
 static void on_ready(void *arg, struct fault *f)
@@ -184,11 +188,14 @@ static void on_ready(void *arg, struct fault *f)
 		fault_free(f);
 		if (!a->control->closing)
 			timer_start(a->retry, wait);
+		if (!a->ready)
+			refuse_all(a, FAULT_UNAVAILABLE, a->error);
 	} else {
 		a->ready = true;
 		backoff_reset(&a->backoff);
 		trust_shown(a);
 		admit(a);
+		rotation_wake(a->control, a);
 	}
 	start_check_ready(a->control);
 }
@@ -196,6 +203,8 @@ static void on_ready(void *arg, struct fault *f)
 static void start_driver(void *arg)
 {
 	struct authority *a = arg;
+	if (!a->started)
+		timer_start(a->grace, ANSWER_GRACE_MS);
 	a->started = true;
 	ca_start(a->ca, on_ready, a);
 }
@@ -263,45 +272,118 @@ struct ca *authority_ca(struct authority *a)
 
 size_t authority_running(const struct authority *a)
 {
-	return a->running;
+	return admission_running(a->admission);
 }
 
-void authority_acquire(struct authority *a, void (*go)(void *arg), void *arg)
+size_t authority_waiting(const struct authority *a)
 {
-	struct waiting *w = mem_new(struct waiting);
-	w->go = go;
-	w->arg = arg;
-	LL_APPEND(a->waiting, w);
+	return admission_waiting(a->admission);
+}
+
+bool authority_is_ending(const struct authority *a)
+{
+	return a->closed != NULL;
+}
+
+enum breaker_state authority_breaker(const struct authority *a)
+{
+	return breaker_state(&a->breaker, mono_ms(a));
+}
+
+const char *authority_last_failure(const struct authority *a, int64_t *ret_at_ms)
+{
+	*ret_at_ms = a->last_failure_ms;
+	return a->last_failure;
+}
+
+bool authority_is_usable(const struct authority *a)
+{
+	return a->ready ? breaker_lets(&a->breaker, mono_ms(a)) : !a->answered && !a->late;
+}
+
+char *authority_why_unusable(const struct authority *a)
+{
+	if (!a->ready)
+		return mem_printf("%s is not ready: %s", a->name, a->error ? a->error : "it has not answered yet");
+	return mem_printf("%s does not answer (its breaker is %s): %s", a->name,
+		breaker_state_name(authority_breaker(a)), a->last_failure ? a->last_failure : "");
+}
+
+void authority_wait(struct authority *a, struct ticket *t)
+{
+	admission_wait(a->admission, t);
 	admit(a);
 }
 
-bool authority_forget(struct authority *a, void *arg)
+void authority_leave(struct authority *a, struct ticket *t)
 {
-	struct waiting *w, *next;
-	LL_FOREACH_SAFE (a->waiting, w, next)
-		if (w->arg == arg) {
-			LL_DELETE(a->waiting, w);
-			free(w);
-			return true;
+	admission_leave(a->admission, t);
+}
+
+static void note_failure(struct authority *a, const struct fault *f)
+{
+	free(a->last_failure);
+	a->last_failure = f ? mem_strdup(fault_text(f)) : NULL;
+	a->last_failure_ms = f ? control_now_ms(a->control) : 0;
+}
+
+/* Only silence is a failure of the authority: a refusal or a bad answer is one of the request. */
+static bool is_silence(const struct fault *f)
+{
+	return f && (fault_code(f) == FAULT_UNAVAILABLE || fault_code(f) == FAULT_TIMEOUT);
+}
+
+static void note_silence(struct authority *a)
+{
+	int64_t now = mono_ms(a);
+	if (!breaker_failed(&a->breaker, now, table_hash(a->name, strlen(a->name)) ^ (uint64_t)now * 2654435761u))
+		return;
+	log_event(LOG_ERROR, "authority.breaker_opened", LS("authority", a->name), LS("last", a->last_failure),
+		LI("probe_in_ms", a->breaker.probe_at_ms - now));
+	refuse_all(a, FAULT_UNAVAILABLE, "it does not answer (its breaker is open)");
+}
+
+void authority_release(struct authority *a, bool asked, const struct fault *f)
+{
+	admission_release(a->admission);
+	if (!asked) {
+		breaker_abandoned(&a->breaker);
+	} else {
+		note_failure(a, f);
+		if (f && fault_code(f) == FAULT_EXHAUSTED && fault_retry_after_ms(f) > 0) {
+			int64_t pause = fault_retry_after_ms(f);
+			admission_pause(a->admission, mono_ms(a) + (pause < PAUSE_MOST_MS ? pause : PAUSE_MOST_MS));
 		}
-	return false;
+		if (is_silence(f)) {
+			note_silence(a);
+		} else if (breaker_succeeded(&a->breaker)) {
+			log_event(LOG_INFO, "authority.breaker_closed", LS("authority", a->name));
+			rotation_wake(a->control, a);
+		}
+	}
+	if (a->closed)
+		end_when_idle(a);
+	else
+		admit(a);
 }
 
-void authority_release(struct authority *a)
+/* The driver is gone, and nobody who had a place (a key may be being made for him) comes back to it. */
+static void end_when_idle(struct authority *a)
 {
-	invariant(a->running > 0);
-	a->running--;
-	admit(a);
+	if (!a->driver_closed || admission_running(a->admission))
+		return;
+	void (*closed)(void *arg2) = a->closed;
+	void *closed_arg = a->closed_arg;
+	invariant(!admission_waiting(a->admission));
+	authority_release_memory(a);
+	closed(closed_arg);
 }
 
 static void on_closed(void *arg)
 {
 	struct authority *a = arg;
-	void (*closed)(void *arg2) = a->closed;
-	void *closed_arg = a->closed_arg;
-	invariant(!a->waiting);
-	authority_release_memory(a);
-	closed(closed_arg);
+	a->driver_closed = true;
+	end_when_idle(a);
 }
 
 void authority_close(struct authority *a, void (*closed)(void *arg), void *arg)
@@ -311,5 +393,8 @@ void authority_close(struct authority *a, void (*closed)(void *arg), void *arg)
 	a->closed_arg = arg;
 	a->ready = false;
 	timer_stop(a->retry);
+	timer_stop(a->turn);
+	timer_stop(a->grace);
+	refuse_all(a, FAULT_UNAVAILABLE, "it ends");
 	ca_close(a->ca, on_closed, a);
 }

@@ -7,14 +7,13 @@
 #include <stddef.h>
 #include "base/attr.h"
 #include "ca-client/ca.h"
+#include "control/admission.h"
+#include "control/breaker.h"
 struct authority;
 struct authority_def;
 struct control;
 struct fault;
 struct trust;
-
-/** Issuances under way at once per authority; the rest waits in order. */
-enum { AUTHORITY_CONCURRENCY = 16 };
 
 /** Make the driver and begin to start it; ready is logged and told to control. The control owns it: authority_close().
  */
@@ -33,13 +32,23 @@ struct anchors *authority_anchors(struct authority *a);
 struct trust *authority_trust(struct authority *a);
 struct control *authority_control(const struct authority *a);
 struct ca *authority_ca(struct authority *a);
-size_t authority_running(const struct authority *a);
+size_t authority_running(const struct authority *a); /* requests under way */
+size_t authority_waiting(const struct authority *a); /* for a place */
+bool authority_is_ending(const struct authority *a); /* it may not be asked any more */
+enum breaker_state authority_breaker(const struct authority *a);
+/** Of the last request, when that failed; else NULL. Borrowed. */
+const char *authority_last_failure(const struct authority *a, int64_t *ret_at_ms);
+/** Is it worth asking? Ready with a breaker that lets one through, or still within the time that a start may take. */
+bool authority_is_usable(const struct authority *a);
+/** For messages; the caller owns it. */
+char *authority_why_unusable(const struct authority *a);
 
-/** Wait for a free place; go(arg) runs on the loop, now or later, once the authority is ready and a place is free: it
- * must end with authority_release(). authority_forget() takes a waiting arg out again. */
-void authority_acquire(struct authority *a, void (*go)(void *arg), void *arg);
-bool authority_forget(struct authority *a, void *arg);
-void authority_release(struct authority *a);
+/** Wait for one's turn: t->go() runs on the loop, now or later; without a fault it must end with authority_release().
+ */
+void authority_wait(struct authority *a, struct ticket *t);
+void authority_leave(struct authority *a, struct ticket *t);
+/** asked: the authority was asked, and this came of it (f NULL: an answer that passed). Not asked: it was cancelled. */
+void authority_release(struct authority *a, bool asked, const struct fault *f);
 /** Every driver has said once that it is ready or why not: what it keeps is in the store by then. */
 bool authorities_have_answered(const struct control *c);
 /** Start every driver that has not been started. */

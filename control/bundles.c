@@ -1,5 +1,5 @@
-/* control/bundles.c - configured trust bundles: the union of their authorities' anchors, published anew when it
- * changes. */
+/* control/bundles.c - configured trust bundles: the union of their authorities' anchors (and of those that stand in for
+ * them in a profile), published anew when it changes. */
 #include "base/anchors.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -23,21 +23,24 @@ static void on_published(void *arg, struct fault *f)
 	bundles_refresh(e->control); /* anchors may have changed while it was stored */
 }
 
-/* NULL in *ret while an authority of the bundle is not ready: a part of the trust is worse than the former whole. */
+/* NULL in *ret while an authority that the bundle names was never heard of: a part of the trust is worse than the
+ * former whole. One that a profile alone adds may be missing: no leaf of it can be accepted before it is known. */
 static struct fault *collect(const struct entry *e, struct anchors **ret)
 {
 	struct anchors *sets[BUNDLE_AUTHORITIES_MAX];
 	size_t count = 0;
-	if (e->def->authority_count > BUNDLE_AUTHORITIES_MAX)
-		return fault_new(FAULT_INVALID, "a bundle of %zu authorities; at most %d", e->def->authority_count,
-			BUNDLE_AUTHORITIES_MAX);
-	for (size_t i = 0; i < e->def->authority_count; i++) {
-		struct anchors *a = control_anchors(e->control, e->def->authorities[i]);
-		if (!a)
+	for (struct authority *a = e->control->authorities; a; a = authority_next(a)) {
+		if (!definitions_bundle_has(e->control->definitions, e->def, authority_name(a)))
+			continue;
+		struct anchors *anchors = authority_anchors(a);
+		if (!anchors && definitions_bundle_names(e->def, authority_name(a)))
 			return NULL;
-		sets[count++] = a;
+		if (anchors && count == BUNDLE_AUTHORITIES_MAX)
+			return fault_new(FAULT_INVALID, "a bundle of more than %d authorities", BUNDLE_AUTHORITIES_MAX);
+		if (anchors)
+			sets[count++] = anchors;
 	}
-	return anchors_union(sets, count, ret);
+	return count ? anchors_union(sets, count, ret) : NULL;
 }
 
 static void refresh(struct entry *e)

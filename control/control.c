@@ -277,7 +277,8 @@ const char *control_unready(struct control *c)
 	free(c->unready);
 	c->unready = NULL;
 	for (struct authority *a = c->authorities; a; a = authority_next(a))
-		if (!authority_is_ready(a) && !authority_anchors(a)) { /* one that we know may be down */
+		if (!authority_is_ready(a) && !authority_anchors(a) && /* one that we know may be down */
+			!definitions_only_stands_in(c->definitions, authority_name(a))) {
 			const char *error = authority_error(a);
 			c->unready = mem_printf("authority %s is not ready%s%s", authority_name(a), error ? ": " : "",
 				error ? error : "");

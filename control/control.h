@@ -169,8 +169,12 @@ struct control_denial {
 void control_each_denial(struct control *c, void (*fn)(void *arg, const struct control_denial *d), void *arg);
 struct control_authority {
 	const char *name, *type, *error, *root_sha256;
+	const char *breaker;	  /* "closed", "open", "half-open" */
+	const char *last_failure; /* of the last request, or NULL when that succeeded */
+	int64_t last_failure_ms;
+	int64_t login_ends_ms; /* 0: it has no login, or one without an end */
 	bool ready;
-	size_t issuing;
+	size_t issuing, waiting;
 };
 void control_each_authority(struct control *c, void (*fn)(void *arg, const struct control_authority *a), void *arg);
 /** One whose word is missing until leaves under a new anchor of the authority may be served. */

@@ -38,18 +38,52 @@ const struct template_list *definitions_sans(
 	return p ? &p->sans[type] : &none;
 }
 
+static bool list_has(char *const *list, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i], name) == 0)
+			return true;
+	return false;
+}
+
 bool profile_uses(const struct profile_def *p, const char *authority)
 {
-	return strcmp(p->authority, authority) == 0;
+	return list_has(p->authorities, p->authority_count, authority);
+}
+
+bool definitions_bundle_names(const struct secret_def *bundle, const char *authority)
+{
+	return list_has(bundle->authorities, bundle->authority_count, authority);
 }
 
 bool definitions_bundle_has(const struct definitions *d, const struct secret_def *bundle, const char *authority)
 {
-	(void)d;
-	for (size_t i = 0; i < bundle->authority_count; i++)
-		if (strcmp(bundle->authorities[i], authority) == 0)
-			return true;
+	if (definitions_bundle_names(bundle, authority))
+		return true;
+	for (size_t i = 0; i < d->profile_count; i++) {
+		const struct profile_def *p = &d->profiles[i];
+		if (!profile_uses(p, authority))
+			continue;
+		for (size_t k = 0; k < p->authority_count; k++)
+			if (definitions_bundle_names(bundle, p->authorities[k]))
+				return true;
+	}
 	return false;
+}
+
+bool definitions_only_stands_in(const struct definitions *d, const char *authority)
+{
+	bool stands_in = false;
+	for (size_t i = 0; i < d->profile_count; i++) {
+		if (strcmp(d->profiles[i].authorities[0], authority) == 0)
+			return false;
+		stands_in = stands_in || profile_uses(&d->profiles[i], authority);
+	}
+	for (size_t i = 0; i < d->secret_count; i++)
+		if (d->secrets[i].kind == SECRET_VALIDATION_CONTEXT &&
+			definitions_bundle_names(&d->secrets[i], authority))
+			return false;
+	return stands_in;
 }
 
 /* Insert in order, each once. */
@@ -110,7 +144,7 @@ void authority_def_done(struct authority_def *a)
 void profile_def_done(struct profile_def *p)
 {
 	free(p->name);
-	free(p->authority);
+	free_texts(p->authorities, p->authority_count);
 	for (int type = SAN_DNS; type <= SAN_EMAIL; type++)
 		template_list_free(&p->sans[type]);
 }

@@ -17,6 +17,8 @@ enum authority_type { AUTHORITY_BUILTIN = 1, AUTHORITY_VAULT };
 struct authority_def {
 	char *name;
 	enum authority_type type;
+	unsigned max_in_flight; /* requests at once */
+	unsigned rate;		/* requests a second; 0: no limit */
 	union {
 		struct builtin_options builtin; /* AUTHORITY_BUILTIN */
 		struct vault_options vault;	/* AUTHORITY_VAULT */
@@ -28,9 +30,11 @@ struct template_list {
 	size_t count;
 };
 
+enum { PROFILE_AUTHORITIES_MAX = 64 };
 struct profile_def {
 	char *name;
-	char *authority;
+	char **authorities; /* in order of preference; at most PROFILE_AUTHORITIES_MAX */
+	size_t authority_count;
 	enum key_type key;
 	int64_t lifetime_ms;
 	int renew_from_percent;			  /* of the life: 10..80 */
@@ -82,8 +86,13 @@ const struct secret_def *definitions_secret(const struct definitions *d, const c
 const struct template_list *definitions_sans(
 	const struct definitions *d, const struct secret_def *s, enum san_type type);
 bool profile_uses(const struct profile_def *p, const char *authority);
-/** Does this bundle hold the authority's anchors? */
+/** Is it written in the bundle itself? */
+bool definitions_bundle_names(const struct secret_def *bundle, const char *authority);
+/** Does this bundle hold the authority's anchors? It does when it names it, or another one of a profile that uses it:
+ * verifiers hold the anchors of all before a leaf from the next one comes. */
 bool definitions_bundle_has(const struct definitions *d, const struct secret_def *bundle, const char *authority);
+/** Is it there for when another one fails, and for nothing else? */
+bool definitions_only_stands_in(const struct definitions *d, const char *authority);
 enum { DEFINITION_VARIABLES_MAX = 16 };
 /** The variables that a secret's templates use, sorted, each once: the attributes of its entries, in this order. 0: it
  * is the same for all. Names are borrowed. */

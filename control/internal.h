@@ -9,6 +9,7 @@
 #include "cache/store.h"
 #include "cache/version.h"
 #include "control/authorities.h"
+#include "control/authority_kept.h"
 #include "control/control.h"
 #include "control/definitions.h"
 #include "control/inbox.h"
@@ -89,7 +90,10 @@ struct entry {
 	bool withdrawn;		      /* a reload took its definition: current goes, whatever the store says */
 	unsigned awaited;	      /* publications that workers have not taken in */
 	struct issuance *issuance;
-	struct version *held; /* issued, but verifiers do not hold its anchor yet: it is served when they do */
+	struct authority *via; /* whom the issuance asks */
+	uint64_t tried;	       /* authorities of the profile that failed in this round, as bits */
+	bool starved;	       /* the last try failed because no authority was usable, or answered */
+	struct version *held;  /* issued, but verifiers do not hold its anchor yet: it is served when they do */
 	int64_t held_since_ms;
 	struct timer *timer;
 	struct backoff backoff;
@@ -248,6 +252,8 @@ void rotation_stop(struct entry *e);
 void rotation_close(struct entry *e);	   /* for good: waiters hear so */
 void rotation_end_orders(struct entry *e); /* the config names it no more: waiters hear so */
 void rotation_order(struct entry *e, control_done_fn *done, void *arg);
+/** The authority answers again: who failed for want of one tries now. */
+void rotation_wake(struct control *c, const struct authority *a);
 int64_t rotation_renew_at_ms(const struct entry *e); /* 0: not planned */
 /** Exact, subscribed to, or wanted within the last two lives. */
 bool rotation_is_kept_fresh(const struct entry *e, int64_t now_ms);

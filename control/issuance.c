@@ -20,22 +20,27 @@ struct issuance {
 	struct san_set sans;
 	issuance_fn *done;
 	void *arg;
+	struct ticket ticket;
 	EVP_PKEY *key;
 	X509_REQ *csr;
 	struct ca_op *op;
-	bool acquired;
+	bool placed; /* it has a place at the authority */
+	bool asked;  /* and used it */
 };
 
 static void finish(struct issuance *i, struct fault *f, struct credential *c)
 {
 	issuance_fn *done = i->done;
 	void *arg = i->arg;
-	if (i->acquired)
-		authority_release(i->authority);
+	struct authority *a = i->authority;
+	bool placed = i->placed, asked = i->asked && done;
 	EVP_PKEY_free(i->key);
 	X509_REQ_free(i->csr);
+	credential_unref(i->spec.current);
 	san_set_free(&i->sans);
 	free(i);
+	if (placed)
+		authority_release(a, asked, f);
 	if (done) {
 		done(arg, f, c);
 	} else {
@@ -63,27 +68,35 @@ static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)
 	finish(i, f, c);
 }
 
-static void on_place(void *arg)
-{
-	struct issuance *i = arg;
-	i->acquired = true;
-	const struct ca_request request = {.csr = i->csr,
-		.sans = &i->sans,
-		.key_type = i->spec.key_type,
-		.lifetime_ms = i->spec.lifetime_ms,
-		.deadline_ms = clock_mono_ms(i->control->o.clock) + i->spec.timeout_ms};
-	i->op = ca_issue(authority_ca(i->authority), &request, on_issued, i);
-}
-
 static void on_key(void *arg, struct fault *f, EVP_PKEY *key, X509_REQ *csr)
 {
 	struct issuance *i = arg;
 	i->key = key;
 	i->csr = csr;
-	if (f || !i->done)
+	if (f || !i->done || authority_is_ending(i->authority)) {
 		finish(i, f ? f : fault_new(FAULT_UNAVAILABLE, "cancelled"), NULL);
-	else
-		authority_acquire(i->authority, on_place, i);
+		return;
+	}
+	const struct ca_request request = {.csr = i->csr,
+		.sans = &i->sans,
+		.current = i->spec.current,
+		.key_type = i->spec.key_type,
+		.lifetime_ms = i->spec.lifetime_ms,
+		.deadline_ms = clock_mono_ms(i->control->o.clock) + i->spec.timeout_ms};
+	i->asked = true;
+	i->op = ca_issue(authority_ca(i->authority), &request, on_issued, i);
+}
+
+/* A key is made only when its turn has come: of thousands that wait none has to be kept. */
+static void on_turn(void *arg, struct fault *f)
+{
+	struct issuance *i = arg;
+	if (f) {
+		finish(i, f, NULL);
+		return;
+	}
+	i->placed = true;
+	keygen_run(i->control->o.jobs, i->spec.key_type, &i->sans, NULL, on_key, i);
 }
 
 struct issuance *issuance_start(
@@ -93,19 +106,23 @@ struct issuance *issuance_start(
 	i->control = c;
 	i->authority = a;
 	i->spec = *s;
+	i->spec.current = s->current ? credential_ref(s->current) : NULL;
 	san_set_copy(s->sans, &i->sans);
 	i->spec.sans = &i->sans;
 	i->done = done;
 	i->arg = arg;
-	keygen_run(c->o.jobs, s->key_type, &i->sans, NULL, on_key, i);
+	i->ticket = (struct ticket){.ends_ms = s->ends_ms, .waiters = s->waiters, .go = on_turn, .arg = i};
+	authority_wait(a, &i->ticket);
 	return i;
 }
 
 void issuance_cancel(struct issuance *i)
 {
 	i->done = NULL;
-	if (i->op)
+	if (i->op) {
 		ca_cancel(i->op, authority_ca(i->authority));
-	else if (i->key && !i->acquired && authority_forget(i->authority, i))
+	} else if (!i->placed) {
+		authority_leave(i->authority, &i->ticket);
 		finish(i, NULL, NULL);
+	}
 }

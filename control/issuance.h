@@ -1,5 +1,6 @@
-/* control/issuance.h - one leaf, from key to checked credential: key generation in a job, the authority, the core's
- * checks. One completion, on the loop. Not its duty: deciding when, storing, publishing. */
+/* control/issuance.h - one leaf, from key to checked credential: a place at the authority, key generation in a
+ * job, the request, the core's checks. One completion, on the loop. Not its duty: deciding when, storing, publishing.
+ */
 #ifndef CONTROL_ISSUANCE_H
 #define CONTROL_ISSUANCE_H
 #include <stdint.h>
@@ -14,11 +15,15 @@ struct issuance_spec {
 	const struct san_set *sans; /* copied */
 	int64_t lifetime_ms;
 	int64_t served_not_after_ms; /* see check.h; 0: nothing is served */
-	int64_t timeout_ms;
+	int64_t timeout_ms;	     /* for the request, once its turn has come */
+	struct credential *current;  /* see ca.h; a reference is taken; or NULL */
+	int64_t ends_ms;	     /* wall: whose turn comes first; see admission.h */
+	size_t waiters;
 };
 /** f or c is set; both owned by the callee. */
 typedef void issuance_fn(void *arg, struct fault *f, struct credential *c);
 
+/** done comes on a later turn, or from within another call of the authority; not from within this one. */
 struct issuance *issuance_start(
 	struct control *c, struct authority *a, const struct issuance_spec *s, issuance_fn *done, void *arg);
 /** done does not run any more; what comes back is wiped. */

@@ -71,6 +71,24 @@ static void collect_authorities(void *arg, struct metrics_sink *sink)
 	}
 }
 
+static void collect_breakers(void *arg, struct metrics_sink *sink)
+{
+	struct control *c = arg;
+	for (struct authority *a = c->authorities; a; a = authority_next(a)) {
+		const char *const labels[] = {authority_name(a)};
+		metrics_emit(sink, labels, authority_breaker(a) != BREAKER_CLOSED);
+	}
+}
+
+static void collect_waiting(void *arg, struct metrics_sink *sink)
+{
+	struct control *c = arg;
+	for (struct authority *a = c->authorities; a; a = authority_next(a)) {
+		const char *const labels[] = {authority_name(a)};
+		metrics_emit(sink, labels, (double)authority_waiting(a));
+	}
+}
+
 static void collect_memory_only(void *arg, struct metrics_sink *sink)
 {
 	const struct control *c = arg;
@@ -183,6 +201,18 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 			.labels = {"authority"},
 			.max_children = AUTHORITIES_MAX},
 		collect_authorities, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_authority_breaker_open",
+			.help = "1 while the authority is left alone because it does not answer.",
+			.labels = {"authority"},
+			.max_children = AUTHORITIES_MAX},
+		collect_breakers, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_authority_waiting",
+			.help = "Requests that wait for their turn at the authority.",
+			.labels = {"authority"},
+			.max_children = AUTHORITIES_MAX},
+		collect_waiting, c);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_versions_memory_only",
 			.help = "Versions served that the store could not take."},

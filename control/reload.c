@@ -9,7 +9,7 @@
 
 static bool same_authority(const struct authority_def *a, const struct authority_def *b)
 {
-	if (a->type != b->type)
+	if (a->type != b->type || a->max_in_flight != b->max_in_flight || a->rate != b->rate)
 		return false;
 	switch (a->type) {
 	case AUTHORITY_BUILTIN:

@@ -1,6 +1,8 @@
 /* control/rotation.c - the executor of issued entries: asks the planner, does one step, asks again. One issuance per
  * entry at a time; failures back off by the life that is left. */
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/credential.h"
 #include "base/fault.h"
 #include "base/io/loop.h"
 #include "base/log.h"
@@ -86,7 +88,7 @@ bool rotation_is_outdated(const struct entry *e)
 	struct fault *f = rotation_sans(e, &sans);
 	const char *authority = version_authority(e->current);
 	bool same = !f && san_set_equal(&sans, &info->sans) && strcmp(info->key, key_type_name(p->key)) == 0 &&
-		    authority && strcmp(authority, p->authority) == 0;
+		    authority && profile_uses(p, authority);
 	fault_free(f);
 	san_set_free(&sans);
 	return !same;
@@ -107,6 +109,8 @@ static void tell_waiters(struct entry *e, struct fault *f)
 static void failed(struct entry *e, struct fault *f)
 {
 	int64_t now = control_now_ms(e->control);
+	e->tried = 0;
+	e->starved = fault_code(f) == FAULT_UNAVAILABLE || fault_code(f) == FAULT_TIMEOUT;
 	int64_t left = e->current ? version_not_after_ms(e->current) - now : MS_PER_HOUR;
 	e->backoff.cap_ms = rotation_retry_cap_ms(left > 0 ? left : 0);
 	size_t len;
@@ -134,6 +138,105 @@ static void on_published(void *arg, struct fault *f)
 	tell_waiters(e, NULL);
 }
 
+static void on_leaf(void *arg, struct fault *f, struct credential *c);
+
+/* --- whom to ask --- */
+
+static void begin(struct entry *e);
+
+/* The first of the profile that is usable and has not failed in this round. */
+static struct authority *choose(const struct entry *e)
+{
+	const struct profile_def *p = profile_of(e);
+	for (size_t i = 0; i < p->authority_count; i++) {
+		struct authority *a = authority_find(e->control, p->authorities[i]);
+		if (a && !(e->tried & UINT64_C(1) << i) && authority_is_usable(a))
+			return a;
+	}
+	return NULL;
+}
+
+static struct fault *nobody(const struct entry *e)
+{
+	const struct profile_def *p = profile_of(e);
+	struct buf why = BUF_INIT;
+	for (size_t i = 0; i < p->authority_count; i++) {
+		struct authority *a = authority_find(e->control, p->authorities[i]);
+		AUTO(mem_freep) char *text = a ? authority_why_unusable(a) : NULL;
+		buf_printf(&why, "%s%s", i ? "; " : "", text ? text : "");
+	}
+	struct fault *f = fault_set_retryable(
+		fault_new(FAULT_UNAVAILABLE, "no authority of profile %s can be asked: %s", p->name, buf_text(&why)),
+		-1);
+	buf_free(&why);
+	return f;
+}
+
+static bool is_urgent(const struct entry *e)
+{
+	return !e->current || control_now_ms(e->control) >= trust_patience_ends_ms(version_not_after_ms(e->current),
+								    version_life_ms(e->current));
+}
+
+/* One failure of an authority that may mend is no reason to turn to the next one, unless there is no time; the breaker
+ * says when it is. What the same request would meet again is. */
+static bool try_next(struct entry *e, struct fault *f)
+{
+	const struct profile_def *p = profile_of(e);
+	for (size_t i = 0; i < p->authority_count; i++)
+		if (strcmp(p->authorities[i], authority_name(e->via)) == 0)
+			e->tried |= UINT64_C(1) << i;
+	if ((fault_is_retryable(f) && authority_is_usable(e->via) && !is_urgent(e)) || !choose(e))
+		return false;
+	log_event(LOG_WARN, "rotation.next_authority", LS("secret", entry_key_text(e->key)),
+		LS("after", authority_name(e->via)), LF(f));
+	fault_free(f);
+	begin(e);
+	return true;
+}
+
+static void begin(struct entry *e)
+{
+	const struct profile_def *p = profile_of(e);
+	struct san_set sans = {NULL, 0};
+	AUTO(credential_unrefp) struct credential *current = NULL;
+	e->via = choose(e);
+	struct fault *f = e->via ? rotation_sans(e, &sans) : nobody(e);
+	if (f) {
+		san_set_free(&sans);
+		failed(e, f);
+		return;
+	}
+	struct issuance_spec spec = {.key_type = p->key,
+		.sans = &sans,
+		.lifetime_ms = p->lifetime_ms,
+		.timeout_ms = ISSUE_TIMEOUT_MS,
+		.ends_ms = e->current ? version_not_after_ms(e->current) : 0,
+		.waiters = e->subscriber_count};
+	/* A lifetime that was shortened in the config may end before what is served; one that was not may not. */
+	if (e->current && control_now_ms(e->control) + p->lifetime_ms > version_not_after_ms(e->current))
+		spec.served_not_after_ms = version_not_after_ms(e->current);
+	if (e->current && version_authority(e->current) &&
+		strcmp(version_authority(e->current), authority_name(e->via)) == 0)
+		fault_ignore(version_read_credential(e->current, &current), "an authority can do without it");
+	spec.current = current;
+	e->issuance = issuance_start(e->control, e->via, &spec, on_leaf, e);
+	san_set_free(&sans);
+}
+
+void rotation_wake(struct control *c, const struct authority *a)
+{
+	for (struct entry *e = c->entries, *next; e; e = next) {
+		next = e->hh.next;
+		const struct profile_def *p = profile_of(e);
+		if (!p || !e->starved || !profile_uses(p, authority_name(a)))
+			continue;
+		e->starved = false;
+		e->retry_at_ms = 0;
+		rotation_replan(e);
+	}
+}
+
 static void drop_held(struct entry *e)
 {
 	version_unref(e->held);
@@ -143,20 +246,22 @@ static void drop_held(struct entry *e)
 static void on_leaf(void *arg, struct fault *f, struct credential *c)
 {
 	struct entry *e = arg;
+	const struct profile_def *p = profile_of(e);
 	struct version *v = NULL;
 	e->issuance = NULL;
 	if (!f) {
-		const struct profile_def *p = profile_of(e);
-		const struct version_origin origin = {p->authority, p->name, control_now_ms(e->control)};
+		const struct version_origin origin = {authority_name(e->via), p->name, control_now_ms(e->control)};
 		f = version_new_certificate(e->key, c, &origin, &v);
 	}
 	credential_unref(c);
-	meters_issued(e->control, profile_of(e)->authority, f);
+	meters_issued(e->control, authority_name(e->via), f);
 	if (f) {
-		failed(e, f);
+		if (!try_next(e, f))
+			failed(e, f);
 		return;
 	}
-	e->ordered = false;
+	e->ordered = e->starved = false;
+	e->tried = 0;
 	e->retry_at_ms = 0;
 	backoff_reset(&e->backoff);
 	entry_set_error(e, NULL);
@@ -188,12 +293,13 @@ static void answer_held(struct entry *e)
 	tell_waiters(e, f);
 }
 
-/* True: it goes on waiting. Otherwise it is on its way, or it was dropped because it has become old. */
+/* True: it goes on waiting. Otherwise it is on its way, or it was dropped: it has become old, or an operator wants an
+ * earlier one. */
 static bool wait_on(struct entry *e, int64_t now)
 {
 	int64_t patience = trust_patience_ends_ms(version_not_after_ms(e->current), version_life_ms(e->current));
 	bool must = trust_must_wait(e, e->held);
-	if (now >= trust_patience_ends_ms(version_not_after_ms(e->held), version_life_ms(e->held))) {
+	if (e->pinned || now >= trust_patience_ends_ms(version_not_after_ms(e->held), version_life_ms(e->held))) {
 		drop_held(e);
 		return false;
 	}
@@ -207,27 +313,6 @@ static bool wait_on(struct entry *e, int64_t now)
 		trust_note_passed_over(e);
 	publish_version(e, TAKE(e->held), "secret.issued", NULL, on_published, e);
 	return true;
-}
-
-static void begin(struct entry *e)
-{
-	const struct profile_def *p = profile_of(e);
-	struct authority *a = authority_find(e->control, p->authority);
-	struct san_set sans = {NULL, 0};
-	struct fault *f =
-		a ? rotation_sans(e, &sans) : fault_new(FAULT_NOT_FOUND, "authority %s does not exist", p->authority);
-	if (f) {
-		san_set_free(&sans);
-		failed(e, f);
-		return;
-	}
-	struct issuance_spec spec = {
-		.key_type = p->key, .sans = &sans, .lifetime_ms = p->lifetime_ms, .timeout_ms = ISSUE_TIMEOUT_MS};
-	/* A lifetime that was shortened in the config may end before what is served; one that was not may not. */
-	if (e->current && control_now_ms(e->control) + p->lifetime_ms > version_not_after_ms(e->current))
-		spec.served_not_after_ms = version_not_after_ms(e->current);
-	e->issuance = issuance_start(e->control, a, &spec, on_leaf, e);
-	san_set_free(&sans);
 }
 
 static void on_timer(void *arg)

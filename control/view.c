@@ -36,7 +36,8 @@ static char *source_of(const struct entry *e)
 		return buf_take_text(&b);
 	}
 	const struct profile_def *p = definitions_profile(e->control->definitions, e->def->profile);
-	return mem_printf("%s (%s)", p->name, p->authority);
+	const char *from = e->current ? version_authority(e->current) : NULL;
+	return mem_printf("%s (%s)", p->name, from ? from : p->authorities[0]);
 }
 
 static char *held_for_of(const struct entry *e)
@@ -125,12 +126,19 @@ void control_each_authority(struct control *c, void (*fn)(void *arg, const struc
 {
 	for (struct authority *a = c->authorities; a; a = authority_next(a)) {
 		const struct anchors *anchors = authority_anchors(a);
+		int64_t failure_ms;
+		const char *failure = authority_last_failure(a, &failure_ms);
 		const struct control_authority view = {.name = authority_name(a),
 			.type = authority_type(a),
 			.error = authority_error(a),
 			.root_sha256 = anchors ? anchors_info(anchors, 0)->sha256 : NULL,
+			.breaker = breaker_state_name(authority_breaker(a)),
+			.last_failure = failure,
+			.last_failure_ms = failure_ms,
+			.login_ends_ms = ca_login_ends_at_ms(authority_ca(a)),
 			.ready = authority_is_ready(a),
-			.issuing = authority_running(a)};
+			.issuing = authority_running(a),
+			.waiting = authority_waiting(a)};
 		fn(arg, &view);
 	}
 }

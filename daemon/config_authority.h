@@ -17,6 +17,20 @@ void config_check_builtin(struct config_reader *r, yaml_node_t *n, const struct 
 extern const struct field_set CONFIG_VAULT_FIELDS;
 void config_check_vault(struct config_reader *r, yaml_node_t *n, const struct authority_def *a);
 
+/** What every kind has: for the end of its table of keys. */
+#define CONFIG_AUTHORITY_COMMON                                                                                        \
+	{.key = "max_in_flight",                                                                                       \
+		.type = FIELD_NUMBER,                                                                                  \
+		FIELD_AT(struct authority_def, max_in_flight),                                                         \
+		.min = 1,                                                                                              \
+		.max = 1000,                                                                                           \
+		.initial = "16",                                                                                       \
+		.help = "requests at once; the rest waits, the most urgent first"},                                    \
+	{                                                                                                              \
+		.key = "rate", .type = FIELD_NUMBER, FIELD_AT(struct authority_def, rate), .max = 10000,               \
+		.initial = "0", .help = "requests a second at the most; 0 is no limit"                                 \
+	}
+
 /** The key `type` of every kind: it was read before the rest and says which keys there are. */
 field_read config_read_authority_type;
 #endif

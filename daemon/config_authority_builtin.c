@@ -37,6 +37,7 @@ static const struct field builtin[] = {
 		FIELD_AT(struct authority_def, builtin.key_password_file),
 		.max = 4095,
 		.help = "a file with the password of key_file"},
+	CONFIG_AUTHORITY_COMMON,
 };
 const struct field_set CONFIG_BUILTIN_FIELDS = {"authorities.NAME", builtin, ARRAY_LEN(builtin)};
 

@@ -32,10 +32,11 @@ static const struct field profile[] = {
 	{.key = "authority",
 		.type = FIELD_OTHER,
 		.read = read_authority_name,
-		FIELD_AT(struct profile_def, authority),
-		.takes = "the name of an authority",
+		FIELD_AT(struct profile_def, authorities),
+		.takes = "the name of an authority, or a list of them in order",
 		.otherwise = "the only one",
-		.help = "who signs"},
+		.help = "who signs; of several the first that answers. A bundle with one of them holds the roots of "
+			"all"},
 	{.key = "key",
 		.type = FIELD_KEY_TYPE,
 		FIELD_AT(struct profile_def, key),
@@ -129,11 +130,25 @@ void config_read_sans(struct config_reader *r, const struct field *f, yaml_node_
 	(void)config_each_item(r, n, f->takes, read_san, &s);
 }
 
+/* Takes name. */
+static void add_only(struct profile_def *p, char *name)
+{
+	p->authorities = mem_array(char *, 1);
+	p->authorities[0] = name;
+	p->authority_count = 1;
+}
+
 static void read_authority_name(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
 {
 	struct profile_def *p = target;
 	(void)f;
-	p->authority = config_read_authority(r, n);
+	if (n->type == YAML_SEQUENCE_NODE) {
+		config_read_authority_list(r, n, &p->authorities, &p->authority_count);
+		return;
+	}
+	char *only = config_read_authority(r, n);
+	if (only)
+		add_only(p, only);
 }
 
 /* A profile that names no authority means the only one there is. */
@@ -143,7 +158,7 @@ static void choose_authority(struct config_reader *r, yaml_node_t *n, struct pro
 	if (config_yaml_get(&r->yaml, n, "authority", NULL))
 		return;
 	if (d->authority_count == 1) {
-		p->authority = mem_strdup(d->authorities[0].name);
+		add_only(p, mem_strdup(d->authorities[0].name));
 		return;
 	}
 	struct config_names names =

@@ -28,8 +28,11 @@ static void use(struct config *c)
 	AUTO(identity_unrefp) struct identity *i = identity_new_unix(0, 0, 1);
 	for (size_t k = 0; k < d->secret_count; k++)
 		(void)policy_decide(p, i, d->secrets[k].name);
-	for (size_t k = 0; k < d->profile_count; k++)
-		invariant(definitions_authority(d, d->profiles[k].authority));
+	for (size_t k = 0; k < d->profile_count; k++) {
+		invariant(d->profiles[k].authority_count);
+		for (size_t n = 0; n < d->profiles[k].authority_count; n++)
+			invariant(definitions_authority(d, d->profiles[k].authorities[n]));
+	}
 	struct fault *f = config_check_reload(c, c, NULL);
 	invariant(!f); /* it is like itself */
 }

@@ -138,7 +138,7 @@ static void test_definitions(void **state)
 	assert_string_equal(own->builtin.key_password_file, "/p");
 
 	const struct profile_def *p = definitions_profile(d, "workload");
-	assert_string_equal(p->authority, "lab");
+	assert_string_equal(p->authorities[0], "lab");
 	assert_int_equal(p->key, KEY_ECDSA_P384);
 	assert_int_equal(p->lifetime_ms, 2 * 86400000);
 	assert_int_equal(p->renew_from_percent, 10);
@@ -198,7 +198,7 @@ static void test_defaults(void **state)
 	assert_string_equal(c->definitions->authorities[0].name, "builtin");
 	assert_int_equal(c->definitions->authorities[0].builtin.ca_key, KEY_ECDSA_P256);
 	const struct profile_def *p = definitions_profile(c->definitions, "p");
-	assert_string_equal(p->authority, "builtin");
+	assert_string_equal(p->authorities[0], "builtin");
 	assert_int_equal(p->key, KEY_ECDSA_P256);
 	assert_int_equal(p->lifetime_ms, 3600000);
 	assert_int_equal(p->renew_from_percent, 50);
@@ -218,7 +218,7 @@ static void test_without_a_file(void **state)
 	assert_string_equal(c->state_path, "/state");
 	const struct definitions *d = c->definitions;
 	const struct profile_def *p = definitions_profile(d, "default");
-	assert_string_equal(p->authority, "builtin");
+	assert_string_equal(p->authorities[0], "builtin");
 	assert_int_equal(p->lifetime_ms, 3600000);
 	const char *variables[DEFINITION_VARIABLES_MAX];
 	assert_int_equal(definitions_variables(d, definitions_secret(d, "default"), variables), 1);

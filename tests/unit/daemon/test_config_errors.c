@@ -255,7 +255,7 @@ static void test_errors(void **state)
 			":2:14: authorities is a list; it takes a mapping from names to authorities\n"},
 		{TEXT(LISTEN "authorities: {a: builtin}\n"),
 			":2:18: authorities.a is \"builtin\"; it takes a mapping with type, key, common_name, "
-			"certificate_file, key_file, key_password_file\n"},
+			"certificate_file, key_file, key_password_file, max_in_flight, rate\n"},
 		{TEXT(LISTEN "authorities: {\"\": {type: builtin}}\n"),
 			":2:15: a name in authorities has 0 bytes; a name has 1 to 1024\n"},
 		{TEXT(LISTEN "authorities: {a: {type: builtin, common_name: "
