@@ -45,8 +45,11 @@ static void on_watch(void *arg)
 		replan_all(c);
 	}
 	c->clock_offset_ms = offset;
-	for (struct entry *e = c->entries; e; e = e->hh.next)
-		entry_watch_expiry(e, now);
+	for (struct entry *e = c->entries; e; e = e->hh.next) {
+		if (e->previous && version_not_after_ms(e->previous) <= now)
+			version_unrefp(&e->previous);
+		outage_watch(e, now);
+	}
 	for (struct entry *e = c->entries; c->memory_only && e; e = e->hh.next)
 		if (e->memory_only && !e->committing && !store_pending(c->o.store))
 			publish_rewrite(e);
@@ -290,7 +293,11 @@ const char *control_unready(struct control *c)
 				e->last_error ? ": " : "", e->last_error ? e->last_error : "");
 			return c->unready;
 		}
-	return NULL;
+	const struct entry *expired = outage_expired(c);
+	if (expired)
+		c->unready = mem_printf("secret %s has expired and is not renewed%s%s", entry_key_text(expired->key),
+			expired->last_error ? ": " : "", expired->last_error ? expired->last_error : "");
+	return c->unready;
 }
 
 /* The mark waits for the authorities' own state alone: a secret that cannot be issued yet, or an authority that does

@@ -42,6 +42,9 @@ struct profile_def {
 	struct template_list sans[SAN_EMAIL + 1]; /* by san_type; a secret may replace each */
 };
 
+/** What new streams get when a certificate has ended and no renewal came. */
+enum on_expiry { EXPIRY_SERVE, EXPIRY_WITHDRAW };
+
 struct secret_def {
 	char *name;
 	enum secret_kind kind;
@@ -49,6 +52,7 @@ struct secret_def {
 	char *profile;
 	bool replaces[SAN_EMAIL + 1]; /* this secret's own list stands instead of the profile's */
 	struct template_list sans[SAN_EMAIL + 1];
+	enum on_expiry on_expiry;
 	/* SECRET_VALIDATION_CONTEXT */
 	char **authorities;
 	size_t authority_count;

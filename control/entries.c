@@ -101,19 +101,3 @@ void entry_set_error(struct entry *e, const struct fault *f)
 	e->last_error = f ? mem_strdup(fault_text(f)) : NULL;
 	e->last_error_at_ms = f ? control_now_ms(e->control) : 0;
 }
-
-void entry_watch_expiry(struct entry *e, int64_t now_ms)
-{
-	if (e->previous && version_not_after_ms(e->previous) <= now_ms)
-		version_unrefp(&e->previous);
-	if (!e->current || version_not_after_ms(e->current) > now_ms) {
-		e->told_expired = false;
-		return;
-	}
-	if (e->told_expired)
-		return;
-	e->told_expired = true;
-	log_event(LOG_ERROR, "secret.expired", LS("secret", entry_key_text(e->key)),
-		LS("version", version_id(e->current)), LT("not_after", version_not_after_ms(e->current)),
-		LI("subscribers", e->subscriber_count), LS("effect", "it is still served; peers will refuse it"));
-}

@@ -70,6 +70,9 @@ struct absent {
 	int64_t left_ms;      /* wall */
 };
 
+/* How much of a certificate's life is left: outage.c. */
+enum life_level { LIFE_OK, LIFE_LOW, LIFE_CRITICAL, LIFE_EXPIRED, LIFE_LEVELS };
+
 /* Somebody who waits for an entry's next version (rotate). */
 struct waiter {
 	struct waiter *next;
@@ -100,7 +103,7 @@ struct entry {
 	int64_t retry_at_ms; /* wall; 0 none */
 	int64_t wanted_at_ms;
 	bool ordered;
-	bool told_expired;
+	enum life_level told_level;
 	bool pinned;   /* current is not renewed before its last fifth of life */
 	bool pin_next; /* and what is on its way to the store will not be */
 	bool outdated; /* current is not what the config asks for any more */
@@ -220,8 +223,16 @@ struct entry *entry_make(struct control *c, struct entry_key *key); /* finds or 
 void entry_drop_if_idle(struct entry *e);			    /* frees one that means nothing to anybody */
 void entry_free(struct entry *e);
 struct entry_key *entry_key_internal(const char *name); /* of a certificate of our own */
-/** An expired version is served all the same (a proxy without one is worse), but not silently: once per version. */
-void entry_watch_expiry(struct entry *e, int64_t now_ms);
+
+/* outage.c */
+enum life_level outage_level(int64_t not_after_ms, int64_t life_ms, int64_t now_ms); /* pure */
+const char *life_level_name(enum life_level level);
+enum life_level entry_life_level(const struct entry *e, int64_t now_ms);
+/** Its version has ended, and its policy gives an ended one to nobody who does not hold it already. */
+bool entry_is_withheld(const struct entry *e);
+void outage_watch(struct entry *e, int64_t now_ms);
+/** One that has ended, is wanted and should have been renewed; or NULL. */
+const struct entry *outage_expired(const struct control *c);
 /** What is made per caller goes when nobody holds it, nobody has wanted it for two lives and its leaf has ended:
  * callers come and go, and what one of them makes us keep must have an end. At most ENTRIES_SWEPT a turn. */
 void entries_sweep(struct control *c, int64_t now_ms);

@@ -104,6 +104,20 @@ static void collect_held(void *arg, struct metrics_sink *sink)
 	metrics_emit(sink, NULL, (double)n);
 }
 
+static void collect_life(void *arg, struct metrics_sink *sink)
+{
+	const struct control *c = arg;
+	size_t counts[LIFE_LEVELS] = {0};
+	int64_t now = control_now_ms(c);
+	for (const struct entry *e = c->entries; e; e = e->hh.next)
+		if (e->current && e->kind == SECRET_TLS_CERTIFICATE)
+			counts[entry_life_level(e, now)]++;
+	for (size_t i = 0; i < LIFE_LEVELS; i++) {
+		const char *const labels[] = {life_level_name((enum life_level)i)};
+		metrics_emit(sink, labels, (double)counts[i]);
+	}
+}
+
 static void collect_wanted_unknown(void *arg, struct metrics_sink *sink)
 {
 	const struct control *c = arg;
@@ -177,6 +191,13 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 			.labels = {"verdict"},
 			.max_children = 3},
 		collect_quarantined, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_certificates",
+			.help = "Certificates served, by how much of their life is left: low from 15 %, critical from "
+				"5 %.",
+			.labels = {"life"},
+			.max_children = LIFE_LEVELS},
+		collect_life, c);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_secret_not_after_timestamp_seconds",
 			.help = "When the version served now ends.",

@@ -74,7 +74,7 @@ void barriers_end(struct control *c)
 void publish_current(struct entry *e)
 {
 	struct control *c = e->control;
-	if (c->outlet && e->current && !(e->def && e->def->internal))
+	if (c->outlet && e->current && !(e->def && e->def->internal) && !entry_is_withheld(e))
 		c->outlet->publish(c->outlet->arg, e->key, e->current, control_next_seq(c));
 }
 
@@ -133,6 +133,7 @@ static void serve(struct entry *e, struct version *v)
 	e->current = version_ref(v);
 	e->kind = version_kind(v);
 	e->outdated = false;
+	e->told_level = LIFE_OK;
 	publish_current(e);
 	log_event(LOG_INFO, "secret.published", LS("secret", entry_key_text(e->key)), LS("version", version_id(v)),
 		LS("kind", secret_kind_name(version_kind(v))), LT("not_after", version_not_after_ms(v)),

@@ -8,6 +8,9 @@
 
 static field_read read_bundle;
 
+static const struct field_choice expiry_choices[] = {
+	{"serve", EXPIRY_SERVE}, {"withdraw", EXPIRY_WITHDRAW}, {NULL, 0}};
+
 static const struct field secret[] = {
 	{.key = "profile",
 		.type = FIELD_OTHER,
@@ -47,6 +50,13 @@ static const struct field secret[] = {
 		.takes = "a list of e-mail addresses",
 		.otherwise = "the profile's",
 		.help = "its e-mail addresses, likewise"},
+	{.key = "on_expiry",
+		.type = FIELD_CHOICE,
+		FIELD_AT(struct secret_def, on_expiry),
+		.choices = expiry_choices,
+		.initial = "serve",
+		.help = "when it has ended because no renewal came: `serve` it all the same, or `withdraw` it: new streams "
+			"wait for the renewal, running proxies keep what they hold"},
 	{.key = "bundle",
 		.type = FIELD_OTHER,
 		.read = read_bundle,
@@ -100,11 +110,12 @@ void config_finish_sans(struct config_reader *r, yaml_node_t *n, struct secret_d
 /* A bundle has no key of a certificate. */
 static void check_bundle(struct config_reader *r, yaml_node_t *n)
 {
-	for (size_t type = 0; type < ARRAY_LEN(san_keys); type++) {
+	static const char *const keys[] = {"dns", "uri", "ip", "email", "on_expiry"};
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		yaml_node_t *key = NULL;
-		if (config_yaml_get(&r->yaml, n, san_keys[type], &key))
+		if (config_yaml_get(&r->yaml, n, keys[i], &key))
 			config_yaml_error(&r->yaml, key, "%s is a bundle, which has no %s; remove it", config_path(r),
-				san_keys[type]);
+				keys[i]);
 	}
 }
 
