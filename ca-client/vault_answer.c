@@ -51,8 +51,9 @@ static bool is_hidden(const char *text, const struct secret *const *hide, size_t
 	return false;
 }
 
-/* The texts of a list, "; " between them, cut short. */
-static void add_texts(const json_t *list, const struct secret *const *hide, size_t hide_count, struct buf *ret)
+/* The texts of a list, "; " between them, cut short. raw: whoever prints them escapes. */
+static void add_texts(
+	const json_t *list, const struct secret *const *hide, size_t hide_count, bool raw, struct buf *ret)
 {
 	size_t start = ret->len, count = json_array_size(list);
 	for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
@@ -63,14 +64,16 @@ static void add_texts(const json_t *list, const struct secret *const *hide, size
 			buf_add_text(ret, "; ");
 		if (is_hidden(text, hide, hide_count))
 			buf_add_text(ret, "(it repeats our secret)");
+		else if (raw)
+			buf_add(ret, text, strnlen(text, TEXT_MAX));
 		else
 			text_add_escaped(ret, text, strnlen(text, TEXT_MAX));
 	}
 }
 
-void vault_answer_warnings(const json_t *root, struct buf *ret)
+void vault_answer_warnings(const json_t *root, const struct secret *hide, struct buf *ret)
 {
-	add_texts(member(root, "warnings"), NULL, 0, ret);
+	add_texts(member(root, "warnings"), &hide, 1, true, ret);
 }
 
 /* What an operator does about a refusal. The engines' own texts. */
@@ -161,7 +164,7 @@ struct fault *vault_answer_fault(
 	struct buf text = BUF_INIT;
 	bool retryable = false;
 	enum fault_code code = class_of(status, &retryable);
-	add_texts(member(root, "errors"), hide, hide_count, &text);
+	add_texts(member(root, "errors"), hide, hide_count, false, &text);
 	const char *advised = advice(buf_text(&text));
 	struct fault *f = fault_new(code, "%d: %s%s%s", status, text.len ? buf_text(&text) : meaning(status),
 		advised ? "; " : "", advised ? advised : "");

@@ -174,8 +174,8 @@ MUST_USE struct fault *vault_answer_lookup(const json_t *root, struct vault_leas
 MUST_USE struct fault *vault_answer_issuers(const json_t *root, char ***ret, size_t *ret_count);
 /** The certificates of one issuer and those above it, appended. CORRUPT. */
 MUST_USE struct fault *vault_answer_issuer(const json_t *root, STACK_OF(X509) * ret);
-/** "warnings", escaped and bounded; "" without. */
-void vault_answer_warnings(const json_t *root, struct buf *ret);
+/** "warnings", bounded, for a log that escapes; "" without. */
+void vault_answer_warnings(const json_t *root, const struct secret *hide, struct buf *ret);
 /** What of the role will refuse or change what leafcast asks for, one sentence each; "" without. CORRUPT. */
 MUST_USE struct fault *vault_answer_traps(const json_t *root, struct buf *ret);
 bool vault_is_self_signed(X509 *cert);

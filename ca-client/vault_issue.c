@@ -151,7 +151,7 @@ static void note(struct ca_op *op, const json_t *root)
 	struct vault *v = op->owner;
 	struct buf warnings = BUF_INIT;
 	int64_t got_ms = not_after_ms(sk_X509_value(op->chain, 0)) - clock_wall_ms(v->ca.env.clock);
-	vault_answer_warnings(root, &warnings);
+	vault_answer_warnings(root, v->login.token, &warnings);
 	note_lifetime(v, (op->lifetime_ms + MS_PER_S - 1) / MS_PER_S, got_ms / MS_PER_S, buf_text(&warnings));
 	if (!strstr(buf_text(&warnings), "TTL")) /* that one was told as a lifetime */
 		note_warnings(v, buf_text(&warnings));

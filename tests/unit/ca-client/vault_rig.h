@@ -1,0 +1,496 @@
+/* tests/unit/ca-client/vault_rig.h - the vault driver on a real loop against a scripted server: rules say what is
+ * answered to which request, the latest rule first; what came is kept for the tests to count. */
+#ifndef TESTS_UNIT_CA_CLIENT_VAULT_RIG_H
+#define TESTS_UNIT_CA_CLIENT_VAULT_RIG_H
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <sys/stat.h>
+#include "base/anchors.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/credential.h"
+#include "base/fault.h"
+#include "base/io/file.h"
+#include "base/io/http.h"
+#include "base/io/job.h"
+#include "base/io/json_memory.h"
+#include "base/io/loop.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/pem.h"
+#include "base/secret.h"
+#include "ca-client/ca.h"
+#include "ca-client/vault.h"
+#include "certs.h"
+#include "http_server.h"
+
+#define RIG_PATIENCE_MS (INT64_C(20) * MS_PER_S)
+enum { RULES_MAX = 40, SEEN_MAX = 400, ANY = -1 };
+
+struct rule {
+	const char *what; /* "POST /v1/pki/sign/mesh" */
+	int left;	  /* how often it holds; ANY: always */
+	enum http_act act;
+	struct buf reply;
+};
+struct seen {
+	char *what, *head, *body;
+};
+struct got {
+	int times;
+	struct fault *fault;
+	struct ca_answer *answer;
+};
+struct rig {
+	struct clock clock; /* the driver's: the system's, moved on by later_ms */
+	int64_t later_ms;
+	struct loop *loop;
+	struct jobs *jobs;
+	struct http *http;
+	struct http_server *server;
+	struct ca *ca;
+	char folder[64];
+	struct vault_options o;
+	X509 *root, *issuer, *leaf, *root2, *issuer2, *leaf2;
+	X509_REQ *csr;
+	struct san_set sans;
+	pthread_mutex_t lock; /* rules and seen */
+	struct rule rules[RULES_MAX];
+	size_t rule_count;
+	struct seen seen[SEEN_MAX];
+	size_t seen_count;
+	/* what was told */
+	int ready, closed, trust_changes;
+	struct fault *ready_fault;
+	int log_read, log_write;
+	struct timer *watchdog;
+};
+
+/* --- the server's side --- */
+
+static enum http_act rig_serve(void *arg, const struct http_seen *s, struct buf *reply)
+{
+	struct rig *r = arg;
+	enum http_act act = HTTP_ACT_REPLY;
+	char *what = mem_printf("%s %s", s->method, s->path);
+	(void)pthread_mutex_lock(&r->lock);
+	if (r->seen_count < SEEN_MAX)
+		r->seen[r->seen_count++] = (struct seen){mem_strdup(what), mem_strdup(s->head), mem_strdup(s->body)};
+	size_t i = r->rule_count;
+	while (i-- > 0) {
+		struct rule *rule = &r->rules[i];
+		if (rule->left == 0 || strcmp(rule->what, what) != 0)
+			continue;
+		if (rule->left > 0)
+			rule->left--;
+		buf_add(reply, rule->reply.data, rule->reply.len);
+		act = rule->act;
+		break;
+	}
+	if (i == (size_t)-1)
+		http_server_reply(reply, 404, "application/json", "{\"errors\":[\"no handler for route\"]}");
+	(void)pthread_mutex_unlock(&r->lock);
+	free(what);
+	return act;
+}
+
+static struct rule *rig_rule(struct rig *r, const char *what, int times)
+{
+	assert_true(r->rule_count < RULES_MAX);
+	struct rule *rule = &r->rules[r->rule_count++];
+	*rule = (struct rule){.what = what, .left = times};
+	return rule;
+}
+
+/* From now on, and before all other rules, so often: this status and JSON. */
+static inline void rig_on(struct rig *r, const char *what, int times, int status, const char *json)
+{
+	(void)pthread_mutex_lock(&r->lock);
+	http_server_reply(&rig_rule(r, what, times)->reply, status, "application/json", json);
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+/* Likewise: these bytes, or nothing at all. */
+static inline void rig_on_raw(struct rig *r, const char *what, int times, enum http_act act, const char *bytes)
+{
+	(void)pthread_mutex_lock(&r->lock);
+	struct rule *rule = rig_rule(r, what, times);
+	rule->act = act;
+	buf_add_text(&rule->reply, bytes);
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+/* How many requests were this one. */
+static inline int rig_count(struct rig *r, const char *what)
+{
+	int count = 0;
+	(void)pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < r->seen_count; i++)
+		count += strcmp(r->seen[i].what, what) == 0;
+	(void)pthread_mutex_unlock(&r->lock);
+	return count;
+}
+
+/* Does the last of these requests hold the text, in its head or body? */
+static inline bool rig_sent(struct rig *r, const char *what, const char *text)
+{
+	bool found = false;
+	(void)pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < r->seen_count; i++)
+		if (strcmp(r->seen[i].what, what) == 0)
+			found = strstr(r->seen[i].head, text) || strstr(r->seen[i].body, text);
+	(void)pthread_mutex_unlock(&r->lock);
+	return found;
+}
+
+static inline void rig_add_json_pem(struct buf *b, X509 *cert)
+{
+	struct buf pem = BUF_INIT;
+	pem_add_cert(cert, &pem);
+	buf_add_text(b, "\"");
+	for (size_t i = 0; i < pem.len; i++)
+		buf_printf(b, pem.data[i] == '\n' ? "\\n" : "%c", pem.data[i]);
+	buf_add_text(b, "\"");
+	buf_free(&pem);
+}
+
+/* {"data":{"certificate":..,"issuing_ca":..,"ca_chain":[..]},"warnings":..}; the caller frees it. root: NULL: none. */
+static inline char *rig_leaf_json(X509 *leaf, X509 *issuer, X509 *root, const char *warnings)
+{
+	struct buf b = BUF_INIT;
+	buf_add_text(&b, "{\"data\":{\"certificate\":");
+	rig_add_json_pem(&b, leaf);
+	buf_add_text(&b, ",\"issuing_ca\":");
+	rig_add_json_pem(&b, issuer);
+	buf_add_text(&b, ",\"ca_chain\":[");
+	rig_add_json_pem(&b, issuer);
+	if (root) {
+		buf_add_text(&b, ",");
+		rig_add_json_pem(&b, root);
+	}
+	buf_printf(&b, "]},\"warnings\":%s}", warnings ? warnings : "null");
+	return buf_take_text(&b);
+}
+
+/* An issuer of the mount: its id and what it shows. */
+static inline void rig_issuer(struct rig *r, const char *what, X509 *issuer, X509 *root)
+{
+	char *json = rig_leaf_json(issuer, issuer, root, NULL);
+	rig_on(r, what, ANY, 200, json);
+	free(json);
+}
+
+static inline void rig_leaf(struct rig *r, X509 *leaf, X509 *issuer, X509 *root, const char *warnings)
+{
+	char *json = rig_leaf_json(leaf, issuer, root, warnings);
+	rig_on(r, "POST /v1/pki/sign/mesh", ANY, 200, json);
+	free(json);
+}
+
+#define LOGIN "POST /v1/auth/approle/login"
+#define SIGN "POST /v1/pki/sign/mesh"
+#define LIST "LIST /v1/pki/issuers"
+#define RENEW "POST /v1/auth/token/renew-self"
+#define ROLE "GET /v1/pki/roles/mesh"
+#define ERRORS(text) "{\"errors\":[\"" text "\"]}"
+#define TOKEN(name, seconds, renewable)                                                                                \
+	"{\"auth\":{\"client_token\":\"" name "\",\"lease_duration\":" #seconds ",\"renewable\":" #renewable "}}"
+
+/* --- the driver's side --- */
+
+static void rig_watchdog(void *arg)
+{
+	(void)arg;
+	fail_msg("nothing happened for too long");
+}
+
+/* Turns the loop until the condition holds. */
+#define rig_until(r, condition)                                                                                        \
+	do {                                                                                                           \
+		timer_start((r)->watchdog, RIG_PATIENCE_MS);                                                           \
+		while (!(condition))                                                                                   \
+			(void)loop_turn((r)->loop, true);                                                              \
+		timer_stop((r)->watchdog);                                                                             \
+	} while (0)
+
+static inline void rig_write(struct rig *r, const char *name, const char *text)
+{
+	AUTO(mem_freep) char *path = mem_printf("%s/%s", r->folder, name);
+	expect_ok(file_write(path, 0600, text, strlen(text)));
+}
+
+static inline char *rig_path(struct rig *r, const char *name)
+{
+	return mem_printf("%s/%s", r->folder, name);
+}
+
+static int64_t rig_wall(void *arg)
+{
+	return clock_wall_ms(clock_system()) + ((struct rig *)arg)->later_ms;
+}
+
+static int64_t rig_mono(void *arg)
+{
+	return clock_mono_ms(clock_system()) + ((struct rig *)arg)->later_ms;
+}
+
+static void rig_on_trust(void *arg)
+{
+	((struct rig *)arg)->trust_changes++;
+}
+
+static struct fault *rig_load(void *arg, const char *key, const struct secret **ret)
+{
+	(void)arg;
+	(void)key;
+	*ret = NULL;
+	return NULL;
+}
+
+static void rig_save(void *arg, const char *key, const struct secret *bytes,
+	void (*done)(void *done_arg, struct fault *f), void *done_arg)
+{
+	(void)arg;
+	(void)bytes;
+	(void)done;
+	(void)done_arg;
+	fail_msg("%s was to be kept: nothing of this authority is", key);
+}
+
+static inline void rig_new(struct rig *r)
+{
+	const struct ca_env env = {.loop = r->loop,
+		.jobs = r->jobs,
+		.http = r->http,
+		.clock = &r->clock,
+		.authority = "corp",
+		.arg = r,
+		.load = rig_load,
+		.save = rig_save,
+		.on_trust = rig_on_trust};
+	assert_null(r->ca);
+	expect_ok(vault_new(&r->o, &env, &r->ca));
+}
+
+static inline void rig_on_ready(void *arg, struct fault *f)
+{
+	struct rig *r = arg;
+	r->ready++;
+	fault_free(r->ready_fault);
+	r->ready_fault = f;
+}
+
+static inline void rig_begin(struct rig *r)
+{
+	int before = r->ready;
+	ca_start(r->ca, rig_on_ready, r);
+	assert_int_equal(r->ready, before); /* never from within the call */
+}
+
+/* Starts, and waits for the answer. */
+static inline void rig_start(struct rig *r)
+{
+	int before = r->ready;
+	if (!r->ca)
+		rig_new(r);
+	rig_begin(r);
+	rig_until(r, r->ready > before);
+}
+
+static inline void rig_start_well(struct rig *r)
+{
+	rig_start(r);
+	expect_ok(TAKE(r->ready_fault));
+}
+
+static inline void rig_on_closed(void *arg)
+{
+	((struct rig *)arg)->closed++;
+}
+
+static inline void rig_stop(struct rig *r)
+{
+	int before = r->closed;
+	ca_close(r->ca, rig_on_closed, r);
+	assert_int_equal(r->closed, before);
+	rig_until(r, r->closed > before);
+	assert_int_equal(r->closed, before + 1);
+	r->ca = NULL;
+}
+
+static inline void rig_on_issued(void *arg, struct fault *f, struct ca_answer *a)
+{
+	struct got *g = arg;
+	g->times++;
+	g->fault = f;
+	g->answer = a;
+	assert_true((f == NULL) != (a == NULL));
+}
+
+static inline struct ca_op *rig_ask(struct rig *r, struct got *g, int64_t patience_ms)
+{
+	*g = (struct got){0, NULL, NULL};
+	const struct ca_request request = {.csr = r->csr,
+		.sans = &r->sans,
+		.key_type = KEY_ECDSA_P256,
+		.lifetime_ms = MS_PER_HOUR,
+		.deadline_ms = clock_mono_ms(&r->clock) + patience_ms};
+	struct ca_op *op = ca_issue(r->ca, &request, rig_on_issued, g);
+	assert_int_equal(g->times, 0);
+	return op;
+}
+
+static inline struct got rig_issue(struct rig *r)
+{
+	struct got g;
+	(void)rig_ask(r, &g, RIG_PATIENCE_MS);
+	rig_until(r, g.times);
+	assert_int_equal(g.times, 1);
+	return g;
+}
+
+static inline void rig_issue_well(struct rig *r)
+{
+	struct got g = rig_issue(r);
+	expect_ok(g.fault);
+	ca_answer_free(g.answer);
+}
+
+static inline void rig_issue_fails(struct rig *r, enum fault_code code, const char *words)
+{
+	struct got g = rig_issue(r);
+	expect_fault(g.fault, code, words);
+}
+
+/* How often does the log since the last look hold this text? Empties it. */
+static inline int rig_logged(struct rig *r, const char *text)
+{
+	static char lines[65536];
+	int count = 0;
+	(void)!write(r->log_write, "\n", 1); /* so that a read cannot block */
+	ssize_t n = read(r->log_read, lines, sizeof lines - 1);
+	assert_true(n > 0);
+	lines[n] = 0;
+	for (const char *at = lines; (at = strstr(at, text)) != NULL; at++)
+		count++;
+	return count;
+}
+
+static inline void rig_defaults(struct rig *r)
+{
+	rig_on(r, LOGIN, ANY, 200, TOKEN("tok-first", 3600, true));
+	rig_on(r, LIST, ANY, 200, "{\"data\":{\"keys\":[\"aaa\"]}}");
+	rig_issuer(r, "GET /v1/pki/issuer/aaa/json", r->issuer, r->root);
+	rig_on(r, ROLE, ANY, 403, ERRORS("permission denied"));
+	rig_leaf(r, r->leaf, r->issuer, r->root, NULL);
+}
+
+static inline void rig_options(struct rig *r)
+{
+	rig_write(r, "role_id", "the-role-id\n");
+	rig_write(r, "secret_id", "the-secret-id\n");
+	r->o = (struct vault_options){.address = mem_strdup(http_server_url(r->server)),
+		.mount = mem_strdup("pki"),
+		.role = mem_strdup("mesh"),
+		.poll_ms = MS_PER_HOUR,
+		.login = {.type = VAULT_AUTH_APPROLE,
+			.mount = mem_strdup("approle"),
+			.role_id_file = rig_path(r, "role_id"),
+			.secret_id_file = rig_path(r, "secret_id")}};
+}
+
+static inline int rig_open(void **state)
+{
+	struct rig *r = mem_new(struct rig);
+	int ends[2];
+	json_memory_wipe();
+	r->clock = (struct clock){rig_wall, rig_mono, r};
+	assert_int_equal(pthread_mutex_init(&r->lock, NULL), 0);
+	(void)snprintf(r->folder, sizeof r->folder, "/tmp/leafcast-vault-XXXXXX");
+	assert_non_null(mkdtemp(r->folder));
+	expect_ok(loop_new(clock_system(), &r->loop));
+	r->jobs = jobs_new(r->loop);
+	r->http = http_new(r->loop);
+	r->watchdog = timer_new(r->loop, rig_watchdog, r);
+	r->root = certs_root(CERTS_ROOT, "root one");
+	r->issuer = certs_issuer(r->root, CERTS_ROOT, CERTS_ISSUER, "issuer one");
+	r->leaf = certs_leaf(r->issuer, CERTS_ISSUER, CERTS_LEAF);
+	r->root2 = certs_root(CERTS_STRANGER, "root two");
+	r->issuer2 = certs_issuer(r->root2, CERTS_STRANGER, CERTS_ISSUER, "issuer two");
+	r->leaf2 = certs_leaf(r->issuer2, CERTS_ISSUER, CERTS_LEAF);
+	r->csr = X509_REQ_new();
+	invariant(X509_REQ_set_pubkey(r->csr, certs_key(CERTS_LEAF)) == 1);
+	invariant(X509_REQ_sign(r->csr, certs_key(CERTS_LEAF), EVP_sha256()) > 0);
+	expect_ok(san_set_add(&r->sans, SAN_DNS, "web.example"));
+	expect_ok(san_set_add(&r->sans, SAN_URI, "spiffe://td/a,b"));
+	expect_ok(san_set_add(&r->sans, SAN_IP, "192.0.2.1"));
+	expect_ok(san_set_add(&r->sans, SAN_EMAIL, "ops@example.org"));
+	r->server = http_server_new(&(struct http_server_options){.fn = rig_serve, .arg = r});
+	rig_defaults(r);
+	rig_options(r);
+	assert_int_equal(pipe(ends), 0);
+	r->log_read = ends[0];
+	r->log_write = ends[1];
+	log_set_fd(r->log_write);
+	log_set_format(LOG_FORMAT_JSON);
+	log_set_level(LOG_DEBUG);
+	*state = r;
+	return 0;
+}
+
+static inline void rig_remove_folder(struct rig *r)
+{
+	static const char *const names[] = {"role_id", "secret_id", "token", "jwt", "ca.pem", "root.pem"};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		AUTO(mem_freep) char *path = rig_path(r, names[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(r->folder);
+}
+
+static inline int rig_close(void **state)
+{
+	struct rig *r = *state;
+	if (r->ca)
+		rig_stop(r);
+	assert_int_equal(http_running(r->http), 0);
+	assert_int_equal(jobs_pending(r->jobs), 0);
+	http_server_free(r->server);
+	http_free(r->http);
+	jobs_free(r->jobs);
+	timer_free(r->watchdog);
+	while (loop_turn(r->loop, false))
+		;
+	loop_free(r->loop); /* aborts when a handle is open */
+	X509 *certs[] = {r->root, r->issuer, r->leaf, r->root2, r->issuer2, r->leaf2};
+	for (size_t i = 0; i < ARRAY_LEN(certs); i++)
+		X509_free(certs[i]);
+	X509_REQ_free(r->csr);
+	san_set_free(&r->sans);
+	for (size_t i = 0; i < r->rule_count; i++)
+		buf_free(&r->rules[i].reply);
+	for (size_t i = 0; i < r->seen_count; i++) {
+		free(r->seen[i].what);
+		free(r->seen[i].head);
+		free(r->seen[i].body);
+	}
+	fault_free(r->ready_fault);
+	vault_options_done(&r->o);
+	rig_remove_folder(r);
+	(void)pthread_mutex_destroy(&r->lock);
+	log_set_fd(2);
+	(void)close(r->log_read);
+	(void)close(r->log_write);
+	free(r);
+	return 0;
+}
+#define rig_test(fn) cmocka_unit_test_setup_teardown(fn, rig_open, rig_close)
+#endif
