@@ -2,7 +2,8 @@
 import os
 
 import pytest
-from harness import leafcast, pki, wait
+import yaml
+from harness import envoy, leafcast, pki, wait
 from harness.node import node
 from harness.sds_client import SdsClient
 from harness.target import config
@@ -114,3 +115,30 @@ def test_retry_reaches_the_stream_that_refused(server, method):
         answer, version = receive(stream)
         assert version not in (v1, v2)                                  # nothing came in between
         assert quarantine(server, 0) == []
+
+
+def test_a_wrong_envoy_is_told_from_a_bad_version(server, folder):
+    """A real Envoy that asks for the bundle where it needs a certificate refuses what another one takes."""
+    def bootstrap(node_id, *names):
+        made = yaml.safe_load(server.cli("envoy", *names).stdout)
+        made["node"]["id"] = node_id
+        for item in [made["admin"], *made["static_resources"]["listeners"]]:
+            item["address"]["socket_address"]["port_value"] = 0
+        return made
+    good = folder.ending(envoy.Envoy(folder / "good", bootstrap("good", NAME, "mesh-roots"))).start()
+    text = yaml.safe_dump(bootstrap("wrong", NAME)).replace("name: " + NAME, "name: mesh-roots")
+    wrong = folder.ending(envoy.Envoy(folder / "wrong", text)).start()
+    wrong.wait_stat("sds.mesh-roots.update_rejected", 1)
+    held = quarantine(server, 1)[0]
+    assert (held["name"], held["node"], held["held_version"]) == ("mesh-roots", "wrong", None)
+    assert held["code"] == 13 and held["message"]
+    wait.until(lambda: quarantine(server, 1)[0]["verdict"] == "node", 10, "the verdict")
+    line = server.wait_log(lambda text: '"secret.nacked"' in text and '"wrong"' in text)
+    assert '"mesh-roots"' in line and held["version"] in line and '"code":13' in line
+    rejected = wrong.stat("sds.mesh-roots.update_rejected")
+    before = wait.until(good.serials, 10, "a certificate")
+    server.cli("rotate", NAME)                                          # the other one is served on
+    wait.until(lambda: good.serials() not in ([], before), 10, "the rotation")
+    assert good.rejected() == 0
+    assert wrong.stat("sds.mesh-roots.update_rejected") == rejected     # no loop
+    assert quarantine(server, 1)[0]["times"] == 1
