@@ -2,7 +2,6 @@
  * format byte and the record's identity. Nonces are random: one data key may seal 2^32 records before their repetition
  * is a matter of concern (NIST SP 800-38D, 8.3), which is a renewal every second for 136 years. */
 #include "cache/seal.h"
-#include <ctype.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -10,13 +9,12 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/fault.h"
-#include "base/io/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "base/text.h"
 
 enum { KEY_BYTES = 32, NONCE_BYTES = 12, TAG_BYTES = 16, FORMAT_AES_256_GCM = 1 };
-enum { HEAD_BYTES = 1 + NONCE_BYTES, FRAME_BYTES = HEAD_BYTES + TAG_BYTES, KEY_FILE_MAX = 2 * KEY_BYTES + 2 };
+enum { HEAD_BYTES = 1 + NONCE_BYTES, FRAME_BYTES = HEAD_BYTES + TAG_BYTES };
+_Static_assert(SEAL_WRAPPED_BYTES == FRAME_BYTES + KEY_BYTES, "one sealed record of a data key");
 
 struct seal {
 	struct secret *key;
@@ -125,16 +123,43 @@ struct fault *seal_new(const struct secret *kek, struct buf *ret_wrapped, struct
 	return NULL;
 }
 
-struct fault *seal_open_data_key(const struct secret *kek, const void *wrapped, size_t len, struct seal **ret)
+struct fault *seal_wrap(const struct seal *s, const struct secret *kek, struct buf *ret)
+{
+	return encrypt(kek, WRAPPED, sizeof WRAPPED, secret_bytes(s->key, NULL), KEY_BYTES, ret);
+}
+
+/* The first that opens; the fault of the first where none does. */
+static struct fault *unwrap(
+	const struct secret *kek, const unsigned char *wrapped, size_t len, size_t *ret_which, struct secret **ret)
+{
+	AUTO(fault_freep) struct fault *first = NULL;
+	if (len == 0 || len % SEAL_WRAPPED_BYTES)
+		return fault_new(FAULT_CORRUPT, "a wrapped data key of %zu bytes", len);
+	for (size_t i = 0; i < len / SEAL_WRAPPED_BYTES; i++) {
+		struct fault *f = decrypt(
+			kek, WRAPPED, sizeof WRAPPED, wrapped + i * SEAL_WRAPPED_BYTES, SEAL_WRAPPED_BYTES, ret);
+		if (!f) {
+			*ret_which = i;
+			return NULL;
+		}
+		if (first)
+			fault_free(f);
+		else
+			first = f;
+	}
+	return TAKE(first);
+}
+
+struct fault *seal_open_data_key(
+	const struct secret *kek, const void *wrapped, size_t len, size_t *ret_which, struct seal **ret)
 {
 	AUTO(secret_freep) struct secret *key = NULL;
-	struct fault *f = decrypt(kek, WRAPPED, sizeof WRAPPED, wrapped, len, &key);
+	size_t which = 0;
+	struct fault *f = unwrap(kek, wrapped, len, &which, &key);
 	if (f)
 		return fault_wrap(f, "the seal key does not open this state");
-	size_t key_len;
-	(void)secret_bytes(key, &key_len);
-	if (key_len != KEY_BYTES)
-		return fault_new(FAULT_CORRUPT, "a data key of %zu bytes", key_len);
+	if (ret_which)
+		*ret_which = which;
 	*ret = make(TAKE(key));
 	return NULL;
 }
@@ -163,88 +188,4 @@ void seal_freep(struct seal **s)
 {
 	seal_free(*s);
 	*s = NULL;
-}
-
-/* --- the key file --- */
-
-static struct fault *parse_key(const char *path, const struct buf *file, struct secret **ret)
-{
-	size_t len = file->len;
-	if (len == KEY_BYTES)
-		return secret_new(file->data, len, ret);
-	while (len && (file->data[len - 1] == '\n' || file->data[len - 1] == '\r'))
-		len--;
-	unsigned char key[KEY_BYTES];
-	bool good = len == 2 * KEY_BYTES;
-	for (size_t i = 0; good && i < len; i++)
-		good = isxdigit(file->data[i]);
-	if (!good)
-		return fault_new(FAULT_INVALID,
-			"%s is no seal key: it must hold %d bytes, raw, or their %d hex digits and a newline", path,
-			KEY_BYTES, 2 * KEY_BYTES);
-	for (size_t i = 0; i < KEY_BYTES; i++)
-		key[i] = (unsigned char)(OPENSSL_hexchar2int(file->data[2 * i]) << 4 |
-					 OPENSSL_hexchar2int(file->data[2 * i + 1]));
-	struct fault *f = secret_new(key, sizeof key, ret);
-	OPENSSL_cleanse(key, sizeof key);
-	return f;
-}
-
-static struct fault *read_key(const char *path, mode_t forbidden, struct secret **ret)
-{
-	struct buf file = BUF_SECRET_INIT;
-	struct fault *f = file_read_private(path, KEY_FILE_MAX, forbidden, &file);
-	if (!f)
-		f = parse_key(path, &file, ret);
-	buf_free(&file);
-	return f ? fault_wrap(f, "seal key") : NULL;
-}
-
-static struct fault *create_key(const char *path)
-{
-	unsigned char key[KEY_BYTES];
-	char text[2 * KEY_BYTES + 1];
-	struct fault *f = fill_random(NULL, key, sizeof key);
-	if (!f) {
-		text_hex(key, sizeof key, text);
-		text[sizeof text - 1] = '\n';
-		f = file_create(path, 0600, text, sizeof text);
-	}
-	OPENSSL_cleanse(key, sizeof key);
-	OPENSSL_cleanse(text, sizeof text);
-	return f;
-}
-
-/* *ret stays NULL when systemd handed none over. */
-static struct fault *read_credential(struct secret **ret)
-{
-	const char *folder = secure_getenv("CREDENTIALS_DIRECTORY");
-	if (!folder || !*folder)
-		return NULL;
-	AUTO(mem_freep) char *path = mem_printf("%s/seal.key", folder);
-	/* systemd may open its copy to the service's user by an ACL, which shows as a group that can read. */
-	struct fault *f = read_key(path, 0037, ret);
-	if (!f || fault_code(f) != FAULT_NOT_FOUND)
-		return f;
-	fault_ignore(f, "other credentials were given, but no seal.key: the file counts");
-	return NULL;
-}
-
-struct fault *seal_key_load(const char *path, bool create, bool *ret_created, struct secret **ret)
-{
-	struct secret *key = NULL;
-	bool created = false;
-	TRY(read_credential(&key));
-	struct fault *f = key ? NULL : read_key(path, 0077, &key);
-	if (f && create && fault_code(f) == FAULT_NOT_FOUND) {
-		fault_free(f);
-		TRY(create_key(path));
-		created = true;
-		f = read_key(path, 0077, &key);
-	}
-	if (f)
-		return f;
-	*ret_created = created;
-	*ret = key;
-	return NULL;
 }

@@ -128,7 +128,7 @@ void store_tx_free(struct store_tx *tx); /* one that was not committed */
  * fault means that nothing of it was written. UNAVAILABLE, retryable: disk full or I/O error; EXHAUSTED, retryable: no
  * secret memory. done may be NULL: then a fault is logged. Not after store_close(). */
 void store_commit(struct store *s, struct store_tx *tx, void (*done)(void *arg, struct fault *f), void *arg);
-/** Commits whose done has not run. */
+/** Commits and tasks (below) whose done has not run. */
 unsigned store_pending(const struct store *s);
 /** As of the last batch that was told to the loop, or of the start. */
 struct store_usage {
@@ -137,6 +137,27 @@ struct store_usage {
 	int64_t log_bytes; /* the write-ahead log beside it */
 };
 struct store_usage store_usage(const struct store *s);
+/** --- the whole of it, in steps between the commits; done runs on the loop and owns its fault --- */
+
+/** Begin what a crash or an older leafcast left to do (records to be sealed anew), in the background, with lines in the
+ * log. After store_load(). */
+void store_begin_upkeep(struct store *s);
+/** A new data key for every record, wrapped by a new seal key: given (copied), or NULL: the key file's, where another
+ * one was put in its place, else one that is made and replaces the file. Whatever ends it early, the state opens with
+ * the seal key in place, and the next start goes on. */
+struct store_rotation {
+	int64_t records; /* sealed anew */
+	int64_t damaged; /* left alone: the seal does not vouch for them */
+	bool waits;	 /* for a restart with the given key; until then the former one opens the state too */
+};
+void store_rotate_seal(struct store *s, const struct secret *given,
+	void (*done)(void *arg, struct fault *f, const struct store_rotation *r), void *arg);
+/** A consistent copy, as a file without a name: fd is the callee's, at its beginning. What is sealed in it opens with
+ * the seal key of now; the seal key is not in it. */
+void store_backup(struct store *s, void (*done)(void *arg, struct fault *f, int fd, int64_t bytes), void *arg);
+/** End those under way: UNAVAILABLE. None may begin after it. */
+void store_stop_tasks(struct store *s);
+
 /** Finish what was handed over, end the thread, close the file; closed(arg) on the loop, then s is gone. */
 void store_close(struct store *s, void (*closed)(void *arg), void *arg);
 #endif

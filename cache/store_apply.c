@@ -15,6 +15,7 @@
 #include "cache/seal.h"
 #include "cache/store_audit.h"
 #include "cache/store_folder.h"
+#include "cache/store_keys.h"
 #include "cache/store_sql.h"
 #include "cache/store_tx.h"
 #include "cache/version.h"
@@ -51,7 +52,7 @@ static struct fault *seal_version(
 		len = strlen(row->id);
 	}
 	store_version_identity(row, &identity);
-	struct fault *f = seal_encrypt(db->seal, identity.data, identity.len, bytes, len, ret);
+	struct fault *f = seal_encrypt(store_keys_newest(db->keys), identity.data, identity.len, bytes, len, ret);
 	buf_free(&identity);
 	return f;
 }
@@ -68,31 +69,64 @@ static struct fault *insert_version(
 	TRY(store_sql_bind_int(st, 6, r->received_at_ms));
 	TRY(store_sql_bind_int(st, 7, put_at_ms));
 	TRY(store_sql_bind_bytes(st, 8, r->public, r->public_len));
-	TRY(store_sql_bind_int(st, 9, db->seal_id));
+	TRY(store_sql_bind_int(st, 9, store_keys_newest_id(db->keys)));
 	TRY(store_sql_bind_bytes(st, 10, sealed->data, sealed->len));
 	TRY(store_sql_bind_bytes(st, 11, r->description, r->description_len));
 	return store_sql_finish(st);
 }
 
-static struct fault *put_version(struct store_db *db, struct version *v, int64_t put_at_ms)
+/* As it is stored; description: what row then borrows from. */
+static void describe(const struct version *v, struct buf *description, struct store_version_row *ret)
 {
-	struct buf description = BUF_INIT, sealed = BUF_INIT;
-	description_write(version_description(v), &description);
-	struct store_version_row row = {
+	description_write(version_description(v), description);
+	*ret = (struct store_version_row){
 		.id = version_id(v),
 		.kind = version_kind(v),
 		.authority = version_authority(v),
 		.profile = version_profile(v),
 		.received_at_ms = version_received_at_ms(v),
-		.description = description.data,
-		.description_len = description.len,
+		.description = description->data,
+		.description_len = description->len,
 	};
-	row.public = version_public_pem(v, &row.public_len);
-	row.entry = entry_key_bytes(version_entry(v), &row.entry_len);
+	ret->public = version_public_pem(v, &ret->public_len);
+	ret->entry = entry_key_bytes(version_entry(v), &ret->entry_len);
+}
+
+static struct fault *put_version(struct store_db *db, struct version *v, int64_t put_at_ms)
+{
+	struct buf description = BUF_INIT, sealed = BUF_INIT;
+	struct store_version_row row;
+	describe(v, &description, &row);
 	struct fault *f = seal_version(db, v, &row, &sealed);
 	if (!f)
 		f = insert_version(db, &row, &sealed, put_at_ms);
 	store_sql_reset(db->statements[STATEMENT_PUT_VERSION]); /* it borrows the buffers */
+	buf_free(&description);
+	buf_free(&sealed);
+	return f;
+}
+
+static struct fault *update_version(
+	struct store_db *db, int64_t seq, const struct store_version_row *r, const struct buf *sealed)
+{
+	sqlite3_stmt *st = db->statements[STATEMENT_RESEAL_VERSION];
+	TRY(store_sql_bind_int(st, 1, seq));
+	TRY(store_sql_bind_int(st, 2, store_keys_newest_id(db->keys)));
+	TRY(store_sql_bind_bytes(st, 3, sealed->data, sealed->len));
+	TRY(store_sql_bind_bytes(st, 4, r->description, r->description_len));
+	return store_sql_finish(st);
+}
+
+struct fault *store_record_reseal(struct store_db *db, int64_t seq, struct version *v)
+{
+	struct buf description = BUF_INIT, sealed = BUF_INIT;
+	struct store_version_row row;
+	db->scrub_due = true; /* what was sealed under the former key */
+	describe(v, &description, &row);
+	struct fault *f = seal_version(db, v, &row, &sealed);
+	if (!f)
+		f = update_version(db, seq, &row, &sealed);
+	store_sql_reset(db->statements[STATEMENT_RESEAL_VERSION]);
 	buf_free(&description);
 	buf_free(&sealed);
 	return f;
@@ -156,21 +190,21 @@ static struct fault *insert_blob(struct store_db *db, const char *name, const st
 {
 	sqlite3_stmt *st = db->statements[STATEMENT_PUT_BLOB];
 	TRY(store_sql_bind_text(st, 1, name));
-	TRY(store_sql_bind_int(st, 2, db->seal_id));
+	TRY(store_sql_bind_int(st, 2, store_keys_newest_id(db->keys)));
 	TRY(store_sql_bind_bytes(st, 3, sealed->data, sealed->len));
 	return store_sql_finish(st);
 }
 
-static struct fault *put_blob(struct store_db *db, const struct store_op *op)
+struct fault *store_blob_put(struct store_db *db, const char *name, const struct secret *secret)
 {
 	struct buf identity = BUF_INIT, sealed = BUF_INIT;
 	size_t len;
-	const unsigned char *bytes = secret_bytes(op->bytes, &len);
+	const unsigned char *bytes = secret_bytes(secret, &len);
 	db->scrub_due = true; /* the bytes that it replaces */
-	store_blob_identity(op->text, &identity);
-	struct fault *f = seal_encrypt(db->seal, identity.data, identity.len, bytes, len, &sealed);
+	store_blob_identity(name, &identity);
+	struct fault *f = seal_encrypt(store_keys_newest(db->keys), identity.data, identity.len, bytes, len, &sealed);
 	if (!f)
-		f = insert_blob(db, op->text, &sealed);
+		f = insert_blob(db, name, &sealed);
 	store_sql_reset(db->statements[STATEMENT_PUT_BLOB]);
 	buf_free(&identity);
 	buf_free(&sealed);
@@ -209,7 +243,7 @@ static struct fault *apply_op(struct store_db *db, const struct store_tx *tx, co
 	case STORE_DROP_ENTRY:
 		return drop_entry(db, op);
 	case STORE_PUT_BLOB:
-		return put_blob(db, op);
+		return store_blob_put(db, op->text, op->bytes);
 	case STORE_PUT_FACT:
 		return put_fact(db, op);
 	case STORE_DROP_FACT:

@@ -9,6 +9,7 @@
 #include "base/secret.h"
 #include "cache/seal.h"
 #include "cache/store_db.h"
+#include "cache/store_keys.h"
 #include "cache/store_sql.h"
 
 #define HEAD_BLOB "audit/head"
@@ -37,11 +38,12 @@ struct fault *store_audit_save(struct store_db *db)
 	sqlite3_stmt *st = db->statements[STATEMENT_PUT_BLOB];
 	write_head(&db->audit, &text);
 	store_blob_identity(HEAD_BLOB, &identity);
-	struct fault *f = seal_encrypt(db->seal, identity.data, identity.len, text.data, text.len, &sealed);
+	struct fault *f =
+		seal_encrypt(store_keys_newest(db->keys), identity.data, identity.len, text.data, text.len, &sealed);
 	if (!f)
 		f = store_sql_bind_text(st, 1, HEAD_BLOB);
 	if (!f)
-		f = store_sql_bind_int(st, 2, db->seal_id);
+		f = store_sql_bind_int(st, 2, store_keys_newest_id(db->keys));
 	if (!f)
 		f = store_sql_bind_bytes(st, 3, sealed.data, sealed.len);
 	if (!f)

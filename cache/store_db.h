@@ -11,10 +11,10 @@
 struct clock;
 struct fault;
 struct mail;
-struct seal;
 struct secret;
 struct store_blobs;
 struct store_folder;
+struct store_keys;
 
 /** Oldest audit records leave when there are more. */
 #define STORE_AUDIT_MAX INT64_C(1000000)
@@ -41,6 +41,7 @@ enum store_statement {
 	STATEMENT_DROP_ENTRY_QUARANTINE,
 	STATEMENT_VERSIONS,
 	STATEMENT_VERSION,
+	STATEMENT_RESEAL_VERSION,
 	STATEMENT_BLOBS,
 	STATEMENT_BLOB,
 	STATEMENT_FACTS,
@@ -53,8 +54,7 @@ struct store_db {
 	sqlite3 *sql;
 	struct store_folder *folder;
 	sqlite3_stmt *statements[STATEMENTS];
-	struct seal *seal; /* of seal_id */
-	int64_t seal_id;
+	struct store_keys *keys;
 	struct audit_head audit; /* of the trail, with what this transaction has added */
 	int64_t audit_max;	 /* for tests; 0: STORE_AUDIT_MAX */
 	bool is_complete;	 /* the first start is */
@@ -103,4 +103,25 @@ struct buf;
 void store_version_identity(const struct store_version_row *r, struct buf *ret);
 /** And of a blob. */
 void store_blob_identity(const char *name, struct buf *ret);
+
+/** One record as STORE_RECORD_COLUMNS select it; borrowed from the statement. */
+#define STORE_RECORD_COLUMNS                                                                                           \
+	"entry, id, kind, authority, profile, received_at_ms, public, seal_key, sealed, description, put_at_ms"
+enum { STORE_RECORD_COLUMN_COUNT = 11 };
+struct entry_key;
+struct version;
+struct store_record {
+	struct store_version_row row;
+	int64_t seal_id, put_at_ms;
+	const void *sealed;
+	size_t sealed_len;
+};
+void store_record_read(sqlite3_stmt *st, struct store_record *ret);
+/** CORRUPT: the seal does not vouch for it, under an entry that names it. The caller owns *ret. */
+MUST_USE struct fault *store_record_open(struct store_db *db, const struct store_record *r, struct version **ret);
+/** Seal the same again under the newest data key, with its description. v: what store_record_open() gave. */
+MUST_USE struct fault *store_record_reseal(struct store_db *db, int64_t seq, struct version *v);
+MUST_USE struct fault *store_blob_unseal(
+	struct store_db *db, const char *name, int64_t seal_id, const void *sealed, size_t len, struct secret **ret);
+MUST_USE struct fault *store_blob_put(struct store_db *db, const char *name, const struct secret *bytes);
 #endif

@@ -17,15 +17,8 @@
 #include "cache/seal.h"
 #include "cache/store_blobs.h"
 #include "cache/store_folder.h"
+#include "cache/store_keys.h"
 #include "cache/store_sql.h"
-
-struct record {
-	struct store_version_row row; /* borrowed from the statement */
-	int64_t seal_id;
-	const void *sealed;
-	size_t sealed_len;
-	bool is_current;
-};
 
 static const char *text_column(sqlite3_stmt *st, int at)
 {
@@ -39,7 +32,7 @@ static const void *bytes_column(sqlite3_stmt *st, int at, size_t *ret_len)
 	return bytes;
 }
 
-static void read_record(sqlite3_stmt *st, struct record *ret)
+void store_record_read(sqlite3_stmt *st, struct store_record *ret)
 {
 	struct store_version_row *r = &ret->row;
 	r->entry = bytes_column(st, 0, &r->entry_len);
@@ -51,21 +44,22 @@ static void read_record(sqlite3_stmt *st, struct record *ret)
 	r->public = bytes_column(st, 6, &r->public_len);
 	ret->seal_id = sqlite3_column_int64(st, 7);
 	ret->sealed = bytes_column(st, 8, &ret->sealed_len);
-	ret->is_current = sqlite3_column_int64(st, 9) != 0;
-	r->description = bytes_column(st, 10, &r->description_len);
+	r->description = bytes_column(st, 9, &r->description_len);
+	ret->put_at_ms = sqlite3_column_int64(st, 10);
 }
 
 static struct fault *unseal(struct store_db *db, int64_t seal_id, const struct buf *identity, const void *sealed,
 	size_t len, struct secret **ret)
 {
-	if (seal_id != db->seal_id)
+	const struct seal *seal = store_keys_find(db->keys, seal_id);
+	if (!seal)
 		return fault_new(FAULT_CORRUPT, "it is sealed under an unknown data key");
 	if (identity->len > SEAL_IDENTITY_MAX)
 		return fault_new(FAULT_CORRUPT, "it is too large");
-	return seal_decrypt(db->seal, identity->data, identity->len, sealed, len, ret);
+	return seal_decrypt(seal, identity->data, identity->len, sealed, len, ret);
 }
 
-static struct fault *unseal_version(struct store_db *db, const struct record *r, struct secret **ret)
+static struct fault *unseal_version(struct store_db *db, const struct store_record *r, struct secret **ret)
 {
 	struct buf identity = BUF_INIT;
 	store_version_identity(&r->row, &identity);
@@ -77,7 +71,7 @@ static struct fault *unseal_version(struct store_db *db, const struct record *r,
 /* --- without a description: by what the certificates say --- */
 
 static struct fault *parse_certificate(
-	struct entry_key *entry, const struct record *r, const struct secret *key, struct version **ret)
+	struct entry_key *entry, const struct store_record *r, const struct secret *key, struct version **ret)
 {
 	AUTO(credential_unrefp) struct credential *c = NULL;
 	const struct version_origin origin = {r->row.authority, r->row.profile, r->row.received_at_ms};
@@ -85,7 +79,7 @@ static struct fault *parse_certificate(
 	return version_new_certificate(entry, c, &origin, ret);
 }
 
-static struct fault *parse_bundle(struct entry_key *entry, const struct record *r, struct version **ret)
+static struct fault *parse_bundle(struct entry_key *entry, const struct store_record *r, struct version **ret)
 {
 	AUTO(anchors_unrefp) struct anchors *a = NULL;
 	const struct version_origin origin = {r->row.authority, r->row.profile, r->row.received_at_ms};
@@ -94,7 +88,7 @@ static struct fault *parse_bundle(struct entry_key *entry, const struct record *
 }
 
 static struct fault *parse(
-	struct entry_key *entry, const struct record *r, const struct secret *key, struct version **ret)
+	struct entry_key *entry, const struct store_record *r, const struct secret *key, struct version **ret)
 {
 	AUTO(version_unrefp) struct version *v = NULL;
 	if (r->row.kind == SECRET_TLS_CERTIFICATE)
@@ -110,7 +104,7 @@ static struct fault *parse(
 /* --- with one --- */
 
 static struct fault *take(
-	struct entry_key *entry, const struct record *r, const struct secret *key, struct version **ret)
+	struct entry_key *entry, const struct store_record *r, const struct secret *key, struct version **ret)
 {
 	struct description d = {NULL, 0};
 	TRY(description_read(r->row.description, r->row.description_len, &d));
@@ -127,7 +121,7 @@ static struct fault *take(
 }
 
 static struct fault *make_version(
-	struct store_db *db, struct entry_key *entry, const struct record *r, struct version **ret)
+	struct store_db *db, struct entry_key *entry, const struct store_record *r, struct version **ret)
 {
 	AUTO(secret_freep) struct secret *key = NULL;
 	TRY(unseal_version(db, r, &key));
@@ -136,31 +130,30 @@ static struct fault *make_version(
 	return r->row.description ? take(entry, r, key, ret) : parse(entry, r, key, ret);
 }
 
-static struct fault *name_record(struct fault *f, const struct entry_key *entry, const struct record *r)
+struct fault *store_record_open(struct store_db *db, const struct store_record *r, struct version **ret)
 {
+	AUTO(entry_key_unrefp) struct entry_key *entry = entry_key_from_bytes(r->row.entry, r->row.entry_len);
+	if (!entry)
+		return fault_new(FAULT_CORRUPT, "record of version %s: its entry cannot be read", r->row.id);
+	struct fault *f = make_version(db, entry, r, ret);
+	if (!f)
+		return NULL;
 	AUTO(mem_freep) char *name = text_escaped(entry_key_text(entry));
 	return fault_wrap(f, "record of \"%s\", version %s", name, r->row.id);
 }
 
-static struct fault *read_record_of(
-	struct store_db *db, struct entry_key *entry, const struct record *r, const struct store_visitor *visitor)
+static void show(const struct store_visitor *visitor, struct version *v, bool is_current)
 {
-	AUTO(version_unrefp) struct version *v = NULL;
-	struct fault *f = make_version(db, entry, r, &v);
-	if (f)
-		return name_record(f, entry, r);
-	if (r->is_current) {
-		visitor->version(visitor->arg, v);
-		return NULL;
-	}
 	const struct store_past past = {.version = v,
-		.entry = entry,
+		.entry = version_entry(v),
 		.id = version_id(v),
 		.kind = version_kind(v),
 		.origin = {version_authority(v), version_profile(v), version_received_at_ms(v)},
 		.not_after_ms = version_not_after_ms(v)};
-	visitor->past(visitor->arg, &past);
-	return NULL;
+	if (is_current)
+		visitor->version(visitor->arg, v);
+	else
+		visitor->past(visitor->arg, &past);
 }
 
 struct fault *store_db_read_version(struct store_db *db, struct entry_key *entry, const char *id, struct version **ret)
@@ -177,11 +170,9 @@ struct fault *store_db_read_version(struct store_db *db, struct entry_key *entry
 	if (!f && !row)
 		f = fault_new(FAULT_NOT_FOUND, "the store has no version %s of this secret", id);
 	if (!f) {
-		struct record r;
-		read_record(st, &r);
-		f = make_version(db, entry, &r, ret);
-		if (f)
-			f = name_record(f, entry, &r);
+		struct store_record r;
+		store_record_read(st, &r);
+		f = store_record_open(db, &r, ret);
 	}
 	store_sql_reset(st);
 	return f;
@@ -192,17 +183,17 @@ static struct fault *load_versions(struct store_db *db, const struct store_visit
 	sqlite3_stmt *st = db->statements[STATEMENT_VERSIONS];
 	for (;;) {
 		bool row;
-		struct record r;
+		struct store_record r;
+		AUTO(version_unrefp) struct version *v = NULL;
 		TRY(store_sql_step(st, &row));
 		if (!row)
 			return NULL;
-		read_record(st, &r);
-		AUTO(entry_key_unrefp) struct entry_key *entry = entry_key_from_bytes(r.row.entry, r.row.entry_len);
-		struct fault *f =
-			entry ? read_record_of(db, entry, &r, visitor)
-			      : fault_new(FAULT_CORRUPT, "record of version %s: its entry cannot be read", r.row.id);
+		store_record_read(st, &r);
+		struct fault *f = store_record_open(db, &r, &v);
 		if (f)
 			visitor->damaged(visitor->arg, f);
+		else
+			show(visitor, v, sqlite3_column_int64(st, STORE_RECORD_COLUMN_COUNT) != 0);
 	}
 }
 
@@ -284,15 +275,21 @@ struct fault *store_db_load(struct store_db *db, const struct store_visitor *vis
 	return f ? fault_wrap(f, "%s", store_folder_database(db->folder)) : NULL;
 }
 
-static struct fault *unseal_blob(struct store_db *db, const char *name, sqlite3_stmt *st, struct secret **ret)
+struct fault *store_blob_unseal(
+	struct store_db *db, const char *name, int64_t seal_id, const void *sealed, size_t len, struct secret **ret)
 {
 	struct buf identity = BUF_INIT;
-	size_t len;
-	const void *sealed = bytes_column(st, 2, &len);
 	store_blob_identity(name, &identity);
-	struct fault *f = unseal(db, sqlite3_column_int64(st, 1), &identity, sealed, len, ret);
+	struct fault *f = unseal(db, seal_id, &identity, sealed, len, ret);
 	buf_free(&identity);
 	return f;
+}
+
+static struct fault *unseal_blob_row(struct store_db *db, const char *name, sqlite3_stmt *st, struct secret **ret)
+{
+	size_t len;
+	const void *sealed = bytes_column(st, 2, &len);
+	return store_blob_unseal(db, name, sqlite3_column_int64(st, 1), sealed, len, ret);
 }
 
 struct fault *store_db_read_blob(struct store_db *db, const char *name, struct secret **ret)
@@ -304,7 +301,7 @@ struct fault *store_db_read_blob(struct store_db *db, const char *name, struct s
 	if (!f)
 		f = store_sql_step(st, &row);
 	if (!f && row)
-		f = unseal_blob(db, name, st, ret);
+		f = unseal_blob_row(db, name, st, ret);
 	store_sql_reset(st);
 	return f;
 }
@@ -319,7 +316,7 @@ static struct fault *load_blobs(struct store_db *db, struct store_blobs *ret)
 		if (!row)
 			return NULL;
 		const char *name = text_column(st, 0);
-		struct fault *f = unseal_blob(db, name, st, &bytes);
+		struct fault *f = unseal_blob_row(db, name, st, &bytes);
 		if (f)
 			store_blobs_put_damaged(
 				ret, name, fault_wrap(f, "%s: blob \"%s\"", store_folder_database(db->folder), name));

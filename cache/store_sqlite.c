@@ -1,5 +1,5 @@
 /* cache/store_sqlite.c - opening the embedded store: the file is checked before anything is written to it, then the
- * schema is brought up to date, then the seal is opened, or made at a first start.
+ * schema is brought up to date, then the seal is opened, or made at a first start (store_keys.c).
  * The order of a first start (database, seal key, wrapped data key, content, mark of completion) is what tells an
  * unfinished one, which is begun anew, from a folder that lost its database, which is refused. */
 #include "cache/store_db.h"
@@ -10,9 +10,9 @@
 #include "base/io/file.h"
 #include "base/mem.h"
 #include "base/secret.h"
-#include "cache/seal.h"
 #include "cache/store_audit.h"
 #include "cache/store_folder.h"
+#include "cache/store_keys.h"
 #include "cache/store_schema.h"
 #include "cache/store_sql.h"
 
@@ -43,13 +43,10 @@ static const char *const SQL[STATEMENTS] = {
 		"DELETE FROM quarantine WHERE identity = ?1 AND node = ?2 AND entry = ?3 AND version = ?4",
 	[STATEMENT_DROP_ENTRY_QUARANTINE] = "DELETE FROM quarantine WHERE entry = ?1",
 	[STATEMENT_VERSIONS] =
-		"SELECT entry, id, kind, authority, profile, received_at_ms, public, seal_key, "
-		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry), description "
+		"SELECT " STORE_RECORD_COLUMNS ", seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry) "
 		"FROM version ORDER BY seq",
-	[STATEMENT_VERSION] =
-		"SELECT entry, id, kind, authority, profile, received_at_ms, public, seal_key, "
-		"sealed, seq = (SELECT max(seq) FROM version x WHERE x.entry = version.entry), description "
-		"FROM version WHERE entry = ?1 AND id = ?2",
+	[STATEMENT_VERSION] = "SELECT " STORE_RECORD_COLUMNS " FROM version WHERE entry = ?1 AND id = ?2",
+	[STATEMENT_RESEAL_VERSION] = "UPDATE version SET seal_key = ?2, sealed = ?3, description = ?4 WHERE seq = ?1",
 	[STATEMENT_BLOBS] = "SELECT name, seal_key, sealed FROM blob ORDER BY name",
 	[STATEMENT_BLOB] = "SELECT name, seal_key, sealed FROM blob WHERE name = ?1",
 	[STATEMENT_FACTS] = "SELECT key, value FROM fact ORDER BY key",
@@ -80,10 +77,13 @@ static struct fault *check_file(struct store_db *db)
 static struct fault *use_log(struct store_db *db)
 {
 	AUTO(mem_freep) char *mode = NULL;
+	int64_t wipes;
 	TRY(store_sql_text(db->sql, "PRAGMA journal_mode=WAL", &mode));
 	if (strcmp(mode, "wal") != 0)
 		return fault_new(FAULT_INTERNAL, "no write-ahead log here (journal mode %s)", mode);
-	return store_sql_run(db->sql, "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON");
+	TRY(store_sql_run(db->sql, "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON"));
+	TRY(store_sql_int(db->sql, "PRAGMA secure_delete", &wipes));
+	return wipes == 1 ? NULL : fault_new(FAULT_INTERNAL, "this SQLite does not wipe what is deleted");
 }
 
 /* Whether the first start was completed is told by the database; the folder's mark catches one that was lost or
@@ -137,74 +137,6 @@ static struct fault *prepare(struct store_db *db)
 	return NULL;
 }
 
-/* --- the seal --- */
-
-static struct fault *insert_data_key(struct store_db *db, const struct buf *wrapped, int64_t now_ms)
-{
-	sqlite3_stmt *st = NULL;
-	TRY(store_sql_prepare(db->sql, "INSERT INTO seal_key(id, wrapped, created_at_ms) VALUES(?1, ?2, ?3)", &st));
-	struct fault *f = store_sql_bind_int(st, 1, db->seal_id);
-	if (!f)
-		f = store_sql_bind_bytes(st, 2, wrapped->data, wrapped->len);
-	if (!f)
-		f = store_sql_bind_int(st, 3, now_ms);
-	if (!f)
-		f = store_sql_finish(st);
-	(void)sqlite3_finalize(st);
-	return f;
-}
-
-/* Whatever an unfinished first start left goes, and its data key with it. */
-static struct fault *begin_anew(struct store_db *db, const struct secret *kek, int64_t now_ms)
-{
-	struct buf wrapped = BUF_INIT;
-	db->seal_id = 1;
-	struct fault *f = seal_new(kek, &wrapped, &db->seal);
-	if (!f)
-		f = store_sql_run(db->sql, "BEGIN IMMEDIATE; DELETE FROM version; DELETE FROM blob; DELETE FROM fact;"
-					   "DELETE FROM audit; DELETE FROM meta; DELETE FROM seal_key");
-	if (!f)
-		f = insert_data_key(db, &wrapped, now_ms);
-	if (!f)
-		f = store_sql_run(db->sql, "COMMIT");
-	if (f)
-		store_sql_rollback(db->sql);
-	buf_free(&wrapped);
-	return f;
-}
-
-static struct fault *open_seal(struct store_db *db, const struct secret *kek)
-{
-	sqlite3_stmt *st = NULL;
-	bool row;
-	TRY(store_sql_prepare(db->sql, "SELECT id, wrapped FROM seal_key ORDER BY id DESC LIMIT 1", &st));
-	struct fault *f = store_sql_step(st, &row);
-	if (!f && !row)
-		f = fault_new(FAULT_CORRUPT, "it holds no data key");
-	if (!f) {
-		db->seal_id = sqlite3_column_int64(st, 0);
-		f = seal_open_data_key(kek, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1), &db->seal);
-	}
-	(void)sqlite3_finalize(st);
-	return f;
-}
-
-static struct fault *unseal(struct store_db *db, const struct store_options *o, const struct clock *clock)
-{
-	AUTO(secret_freep) struct secret *kek = NULL;
-	const char *path = o->seal_file ? o->seal_file : store_folder_seal_key(db->folder);
-	bool created;
-	struct fault *f = seal_key_load(path, !db->is_complete, &created, &kek);
-	if (f && db->is_complete && fault_code(f) == FAULT_NOT_FOUND)
-		return fault_wrap(f, "state folder %s is sealed, and its seal key is not there; put it back",
-			store_folder_path(db->folder));
-	TRY(f);
-	if (!db->is_complete)
-		return begin_anew(db, kek, clock_wall_ms(clock));
-	f = open_seal(db, kek);
-	return f ? fault_wrap(f, "state folder %s", store_folder_path(db->folder)) : NULL;
-}
-
 struct fault *store_db_open(const struct store_options *o, const struct clock *clock, struct store_db **ret)
 {
 	AUTO(store_db_closep) struct store_db *db = mem_new(struct store_db);
@@ -217,7 +149,7 @@ struct fault *store_db_open(const struct store_options *o, const struct clock *c
 	if (f)
 		return fault_wrap(f, "%s", store_folder_database(db->folder));
 	TRY(prepare(db));
-	TRY(unseal(db, o, clock));
+	TRY(store_keys_open(db, o, clock));
 	TRY(store_audit_open(db));
 	if (db->is_complete && !store_folder_is_marked(db->folder))
 		TRY(store_folder_mark(db->folder));
@@ -231,7 +163,7 @@ void store_db_close(struct store_db *db)
 	if (!db)
 		return;
 	close_connection(db);
-	seal_free(db->seal);
+	store_keys_close(db);
 	store_folder_close(db->folder);
 	free(db);
 }

@@ -12,6 +12,9 @@
 #include "cache/store_audit.h"
 #include "cache/store_blobs.h"
 #include "cache/store_db.h"
+#include "cache/store_keys.h"
+#include "cache/store_reseal.h"
+#include "cache/store_task.h"
 #include "cache/store_tx.h"
 
 /* Transactions in one commit, and commits between two looks at the log when there is no pause. */
@@ -24,29 +27,24 @@ struct store {
 	struct wakeup *wakeup;
 	struct mailbox *finished; /* to the loop */
 	unsigned pending;
-	bool touched; /* something was committed: the connection is the thread's */
+	unsigned tasks; /* that have not ended */
+	bool touched;	/* something was committed: the connection is the thread's */
 	bool closing;
 	struct store_blobs *blobs;
 	struct store_usage usage;
 	struct mail close_mail;
+	struct mail stop_mail;
+	bool stopping;
 	void (*closed)(void *arg);
 	void *closed_arg;
 	struct store_db *db; /* the thread's, once touched */
-	unsigned unscrubbed; /* the thread's */
+	unsigned unscrubbed; /* the thread's, as all below */
+	struct store_task *running;
+	struct mail tick; /* to itself: there is a step to do */
+	bool ticking;
 };
 
 /* --- on the thread --- */
-
-/* Cuts the list after the last transaction; true: what follows is the end. */
-static bool split_close(struct mail **batch)
-{
-	for (struct mail **m = batch; *m; m = &(*m)->next)
-		if ((*m)->type == STORE_MAIL_CLOSE) {
-			*m = NULL; /* nothing is handed over after it */
-			return true;
-		}
-	return false;
-}
 
 /* A question to the database, asked and answered by the same message. */
 struct read {
@@ -67,31 +65,10 @@ struct read {
 	void *arg;
 };
 
-/* Cuts the reads out of a batch, in order. */
-static struct mail *take_reads(struct mail **batch)
+static void answer(struct store *s, struct read *r)
 {
-	struct mail *reads = NULL, **end = &reads;
-	for (struct mail **m = batch; *m;) {
-		if ((*m)->type != STORE_MAIL_READ) {
-			m = &(*m)->next;
-			continue;
-		}
-		*end = *m;
-		*m = (*m)->next;
-		end = &(*end)->next;
-		*end = NULL;
-	}
-	return reads;
-}
-
-static void answer_reads(struct store *s, struct mail *reads)
-{
-	while (reads) {
-		struct read *r = container_of(reads, struct read, mail);
-		reads = reads->next;
-		r->run(s->db, r);
-		invariant(mailbox_post(s->finished, &r->mail));
-	}
+	r->run(s->db, r);
+	invariant(mailbox_post(s->finished, &r->mail));
 }
 
 static void write_batch(struct store *s, struct mail *batch)
@@ -112,20 +89,85 @@ static void write_batch(struct store *s, struct mail *batch)
 	}
 }
 
-static bool on_batch(void *arg, struct mail *batch)
+/* --- tasks: one step of each, then whatever was handed over meanwhile --- */
+
+static void step_tasks(struct store *s, bool stopping)
 {
-	struct store *s = arg;
-	bool ends = split_close(&batch);
-	struct mail *reads = take_reads(&batch);
-	if (batch)
-		write_batch(s, batch);
-	answer_reads(s, reads);
-	if (!ends)
-		return true;
+	struct store_task **at = &s->running;
+	while (*at) {
+		struct store_task *t = *at;
+		if (!t->step(t, s->db, stopping)) {
+			invariant(!stopping);
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		invariant(mailbox_post(s->finished, &t->mail));
+	}
+	if (!s->running || s->ticking)
+		return;
+	s->ticking = true;
+	invariant(thread_post(s->thread, &s->tick));
+}
+
+static void begin_task(struct store *s, struct store_task *t)
+{
+	struct store_task **end = &s->running;
+	while (*end)
+		end = &(*end)->next;
+	t->next = NULL;
+	*end = t;
+}
+
+/* Takes the transactions at the head of *batch; NULL: another kind of message stands there. */
+static struct mail *take_transactions(struct mail **batch)
+{
+	struct mail *first = *batch, **m = batch;
+	if (first->type != STORE_MAIL_TX)
+		return NULL;
+	while (*m && (*m)->type == STORE_MAIL_TX)
+		m = &(*m)->next;
+	struct mail *rest = *m;
+	*m = NULL;
+	first = *batch;
+	*batch = rest;
+	return first;
+}
+
+static void end_thread(struct store *s)
+{
+	step_tasks(s, true);
 	store_db_close(s->db);
 	s->db = NULL;
 	invariant(mailbox_post(s->finished, &s->close_mail));
-	return false;
+}
+
+static bool on_batch(void *arg, struct mail *batch)
+{
+	struct store *s = arg;
+	while (batch) {
+		struct mail *transactions = take_transactions(&batch);
+		if (transactions) {
+			write_batch(s, transactions);
+			continue;
+		}
+		struct mail *m = batch;
+		batch = m->next;
+		if (m->type == STORE_MAIL_READ)
+			answer(s, container_of(m, struct read, mail));
+		else if (m->type == STORE_MAIL_TASK)
+			begin_task(s, container_of(m, struct store_task, mail));
+		else if (m->type == STORE_MAIL_TICK)
+			s->ticking = false;
+		else if (m->type == STORE_MAIL_STOP)
+			step_tasks(s, true);
+		else { /* nothing but a tick can follow */
+			end_thread(s);
+			return false;
+		}
+	}
+	step_tasks(s, false);
+	return true;
 }
 
 /* --- on the loop --- */
@@ -172,6 +214,12 @@ static void finish_read(struct store *s, struct read *r)
 	free_read(&r->mail);
 }
 
+static void finish_task(struct store *s, struct store_task *t)
+{
+	s->tasks--;
+	t->ended(t);
+}
+
 static void finish_close(struct store *s)
 {
 	void (*closed)(void *arg) = s->closed;
@@ -196,6 +244,8 @@ static void on_finished(void *arg)
 		}
 		if (m->type == STORE_MAIL_READ)
 			finish_read(s, container_of(m, struct read, mail));
+		else if (m->type == STORE_MAIL_TASK)
+			finish_task(s, container_of(m, struct store_task, mail));
 		else
 			finish(s, container_of(m, struct store_tx, mail));
 		m = next;
@@ -217,6 +267,8 @@ struct fault *store_open(const struct store_options *o, struct loop *loop, const
 	s->loop = loop;
 	s->clock = clock;
 	s->close_mail = (struct mail){.free = keep_mail, .type = STORE_MAIL_CLOSE};
+	s->stop_mail = (struct mail){.free = keep_mail, .type = STORE_MAIL_STOP};
+	s->tick = (struct mail){.free = keep_mail, .type = STORE_MAIL_TICK};
 	s->blobs = store_blobs_new();
 	struct fault *f = store_db_load_blobs(db, s->blobs);
 	if (!f)
@@ -324,9 +376,46 @@ void store_read_version(struct store *s, struct entry_key *entry, const char *id
 	post_read(s, r);
 }
 
+static void free_task(struct mail *m)
+{
+	(void)m; /* the thread outlives every task */
+}
+
+void store_run(struct store *s, struct store_task *t)
+{
+	loop_assert(s->loop);
+	invariant(!s->closing);
+	t->mail = (struct mail){.free = free_task, .type = STORE_MAIL_TASK};
+	s->touched = true;
+	s->tasks++;
+	invariant(thread_post(s->thread, &t->mail));
+}
+
+struct fault *store_task_stopped(void)
+{
+	return fault_new(FAULT_UNAVAILABLE, "leafcast is stopping");
+}
+
+void store_begin_upkeep(struct store *s)
+{
+	loop_assert(s->loop);
+	if (!s->touched && store_needs_reseal(s->db))
+		store_run(s, store_reseal_new(false, NULL, NULL, NULL));
+}
+
+void store_stop_tasks(struct store *s)
+{
+	loop_assert(s->loop);
+	if (s->stopping || s->closing)
+		return;
+	s->stopping = true;
+	s->touched = true;
+	invariant(thread_post(s->thread, &s->stop_mail));
+}
+
 unsigned store_pending(const struct store *s)
 {
-	return s->pending;
+	return s->pending + s->tasks;
 }
 
 struct store_usage store_usage(const struct store *s)

@@ -36,7 +36,7 @@ struct store_op {
 	struct store_quarantine *quarantine; /* its texts and keys are owned, too */
 };
 
-enum store_mail { STORE_MAIL_TX, STORE_MAIL_READ, STORE_MAIL_CLOSE };
+enum store_mail { STORE_MAIL_TX, STORE_MAIL_READ, STORE_MAIL_TASK, STORE_MAIL_TICK, STORE_MAIL_STOP, STORE_MAIL_CLOSE };
 struct store_tx {
 	struct mail mail; /* first: the transaction is its own message, both ways; type: enum store_mail */
 	struct store_op *ops;

@@ -137,6 +137,13 @@ struct fault *file_create(const char *path, mode_t mode, const void *bytes, size
 	return place(path, mode, bytes, len, false);
 }
 
+struct fault *file_rename(const char *from, const char *to)
+{
+	if (rename(from, to) < 0)
+		return fault_errno(errno, "cannot rename %s to %s", from, to);
+	return sync_folder(to);
+}
+
 struct fault *file_make_folder(const char *path)
 {
 	AUTO(mem_freep) char *p = mem_strdup(path);

@@ -34,7 +34,7 @@ static void open_sealed(const uint8_t *data, size_t len, int wrapped)
 	invariant(kek);
 	fault_ignore(seal_new(kek, &stored, &s), "seen by its result");
 	invariant(s);
-	struct fault *f = wrapped ? seal_open_data_key(kek, data, len, &other)
+	struct fault *f = wrapped ? seal_open_data_key(kek, data, len, NULL, &other)
 				  : seal_decrypt(s, "identity", 8, data, len, &opened);
 	invariant(f && fault_code(f) == FAULT_CORRUPT && !opened && !other);
 	fault_free(f);

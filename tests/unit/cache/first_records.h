@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include "cache/canonical.h"
 #include "cache/seal.h"
+#include "cache/seal_key.h"
 #include "state.h"
 
 static inline struct seal *open_seal(struct state *s, sqlite3 *db)
@@ -17,7 +18,8 @@ static inline struct seal *open_seal(struct state *s, sqlite3 *db)
 	assert_null(seal_key_load(path, false, &created, &kek));
 	assert_int_equal(sqlite3_prepare_v2(db, "SELECT wrapped FROM seal_key", -1, &st, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	assert_null(seal_open_data_key(kek, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), &seal));
+	assert_null(
+		seal_open_data_key(kek, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0), NULL, &seal));
 	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
 	return seal;
 }
@@ -59,7 +61,7 @@ static inline void write_first_records(struct state *s, struct version *const *v
 {
 	AUTO(mem_freep) char *path = state_path(s, "leafcast.db");
 	sqlite3 *db;
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix"), SQLITE_OK);
 	AUTO(seal_freep) struct seal *seal = open_seal(s, db);
 	for (size_t i = 0; i < count; i++) {
 		size_t len;

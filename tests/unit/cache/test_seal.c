@@ -1,6 +1,7 @@
 /* Seals: only the same key, the same identity and the same bytes open; key files are judged strictly. */
 #include "state.h"
 #include "cache/seal.h"
+#include "cache/seal_key.h"
 
 static struct seal *fresh(struct buf *wrapped, struct secret **kek)
 {
@@ -31,7 +32,7 @@ static void test_round_trip(void **arg)
 	assert_null(seal_encrypt(s, "id", 2, "plain", 5, &again));
 	assert_true(sealed.len == again.len && memcmp(sealed.data, again.data, sealed.len) != 0); /* a nonce each */
 	assert_null(memmem(sealed.data, sealed.len, "plain", 5));
-	assert_null(seal_open_data_key(kek, wrapped.data, wrapped.len, &reopened));
+	assert_null(seal_open_data_key(kek, wrapped.data, wrapped.len, NULL, &reopened));
 	assert_null(seal_decrypt(reopened, "id", 2, sealed.data, sealed.len, &back));
 	assert_memory_equal(secret_bytes(back, &len), "plain", 5);
 	assert_int_equal(len, 5);
@@ -56,7 +57,7 @@ static void test_every_flipped_bit_is_found(void **arg)
 	}
 	for (size_t bit = 0; bit < 8 * wrapped.len; bit++) {
 		wrapped.data[bit / 8] ^= (unsigned char)(1 << bit % 8);
-		refuse(seal_open_data_key(kek, wrapped.data, wrapped.len, &none), FAULT_CORRUPT,
+		refuse(seal_open_data_key(kek, wrapped.data, wrapped.len, NULL, &none), FAULT_CORRUPT,
 			"does not open this state");
 		wrapped.data[bit / 8] ^= (unsigned char)(1 << bit % 8);
 	}
@@ -80,9 +81,11 @@ static void test_a_wrapped_key_is_no_record_and_a_record_no_key(void **arg)
 	AUTO(secret_freep) struct secret *other = NULL;
 	struct seal *none = NULL;
 	assert_null(secret_new(other_key, sizeof other_key, &other));
-	refuse(seal_open_data_key(other, wrapped.data, wrapped.len, &none), FAULT_CORRUPT, "does not open this state");
+	refuse(seal_open_data_key(other, wrapped.data, wrapped.len, NULL, &none), FAULT_CORRUPT,
+		"does not open this state");
 	assert_null(seal_encrypt(s, "id", 2, other_key, sizeof other_key, &sealed));
-	refuse(seal_open_data_key(kek, sealed.data, sealed.len, &none), FAULT_CORRUPT, "does not open this state");
+	refuse(seal_open_data_key(kek, sealed.data, sealed.len, NULL, &none), FAULT_CORRUPT,
+		"does not open this state");
 	refuse(seal_encrypt(s, "id", 2, "", 0, &sealed), FAULT_INVALID, "cannot seal 0 bytes");
 	buf_free(&wrapped);
 	buf_free(&sealed);

@@ -76,6 +76,7 @@ static void test_kept_replaced_dropped(void **arg)
 			 *other = entry_key_new("b", NULL, 0);
 	q.entry = entry;
 	state_open(s);
+	state_complete(s);
 	put(s, &q);
 	struct kept k = reload(s);
 	assert_int_equal(k.count, 1);
@@ -140,6 +141,7 @@ static void test_damaged_rows(void **arg)
 	good.entry = bad.entry = entry;
 	bad.node = "bad";
 	state_open(s);
+	state_complete(s);
 	put(s, &good);
 	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
 		put(s, &bad);
