@@ -152,8 +152,8 @@ struct store_rotation {
 };
 void store_rotate_seal(struct store *s, const struct secret *given,
 	void (*done)(void *arg, struct fault *f, const struct store_rotation *r), void *arg);
-/** A consistent copy, as a file without a name: fd is the callee's, at its beginning. What is sealed in it opens with
- * the seal key of now; the seal key is not in it. */
+/** One at a time. A consistent copy, as a file without a name: fd is the callee's, at its beginning. What is sealed in
+ * it opens with the seal key of now; the seal key is not in it. */
 void store_backup(struct store *s, void (*done)(void *arg, struct fault *f, int fd, int64_t bytes), void *arg);
 /** End those under way: UNAVAILABLE. None may begin after it. */
 void store_stop_tasks(struct store *s);

@@ -65,7 +65,7 @@ static struct fault *check_complete(const struct store_folder *f)
 		marked ? "" : "; a seal key that was made beforehand belongs elsewhere (state.seal.file)");
 }
 
-struct fault *store_folder_open(const char *path, struct store_folder **ret)
+struct fault *store_folder_open_for_restore(const char *path, struct store_folder **ret)
 {
 	AUTO(store_folder_closep) struct store_folder *f = mem_new(struct store_folder);
 	f->folder_fd = f->lock_fd = -1;
@@ -75,6 +75,14 @@ struct fault *store_folder_open(const char *path, struct store_folder **ret)
 	TRY(file_make_folder(path));
 	TRY(file_check_private_folder(path));
 	TRY(lock(f));
+	*ret = TAKE(f);
+	return NULL;
+}
+
+struct fault *store_folder_open(const char *path, struct store_folder **ret)
+{
+	AUTO(store_folder_closep) struct store_folder *f = NULL;
+	TRY(store_folder_open_for_restore(path, &f));
 	TRY(check_complete(f));
 	*ret = TAKE(f);
 	return NULL;

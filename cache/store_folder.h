@@ -12,6 +12,8 @@ struct store_folder;
 /** Faults: CONFLICT (another process has it), INVALID (others can write in it; a seal key or the mark, but no
  * database). The caller owns *ret: store_folder_close(). */
 MUST_USE struct fault *store_folder_open(const char *path, struct store_folder **ret);
+/** For one that is to get its database: CONFLICT alone. */
+MUST_USE struct fault *store_folder_open_for_restore(const char *path, struct store_folder **ret);
 const char *store_folder_path(const struct store_folder *f);
 /** "<folder>/leafcast.db". Borrowed. */
 const char *store_folder_database(const struct store_folder *f);

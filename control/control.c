@@ -166,6 +166,8 @@ static struct fault *load(struct control *c)
 	struct loading l = {c, store_tx_new(), 0, 0, 0};
 	const struct store_visitor v = {&l, load_version, load_past, load_damaged, load_fact, load_quarantine};
 	struct fault *f = store_load(c->o.store, &v);
+	if (!f)
+		store_begin_upkeep(c->o.store);
 	if (f || store_tx_is_empty(l.drop))
 		store_tx_free(l.drop);
 	else
@@ -388,6 +390,7 @@ static void close_step(void *arg)
 void control_close(struct control *c, void (*closed)(void *arg), void *arg)
 {
 	c->closing = true;
+	store_stop_tasks(c->o.store);
 	c->closed = closed;
 	c->closed_arg = arg;
 	timer_free(c->watch);

@@ -107,6 +107,17 @@ void control_audit_read(struct control *c, int64_t after, size_t limit,
 void control_audit(struct control *c, const char *event, const char *name, const char *version, const char *by,
 	const char *detail, control_done_fn *done, void *arg);
 
+/** --- the state as a whole; CONFLICT: the same is under way, or leafcast is stopping --- */
+/** A new data key and a new seal key (cache/store.h). given: NULL, or the one to come; copied. */
+struct secret;
+struct store_rotation;
+typedef void control_rotated_fn(void *arg, struct fault *f, const struct store_rotation *r);
+void control_rotate_seal(
+	struct control *c, const struct secret *given, const char *by, control_rotated_fn *done, void *arg);
+/** A consistent copy of all that is stored: a file without a name, the callee's. */
+typedef void control_copied_fn(void *arg, struct fault *f, int fd, int64_t bytes);
+void control_backup(struct control *c, const char *by, control_copied_fn *done, void *arg);
+
 /** --- what there is to see; everything borrowed for the call --- */
 struct control_subscriber {
 	const char *identity, *node, *acked_version, *nacked_version, *nack_text;

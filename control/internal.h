@@ -198,7 +198,8 @@ struct control {
 	struct authority *authorities; /* LL */
 	size_t memory_only;
 	bool started, closing, ready_told;
-	bool completing; /* the first start is being marked complete */
+	bool resealing, copying; /* an order over the state as a whole is under way */
+	bool completing;	 /* the first start is being marked complete */
 	void (*ready)(void *arg, struct fault *f);
 	void *ready_arg;
 	struct timer *audit_head; /* hourly */

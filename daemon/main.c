@@ -4,6 +4,7 @@
 #include "daemon/check.h"
 #include "daemon/cli/cli.h"
 #include "daemon/process.h"
+#include "daemon/restore.h"
 #include "daemon/serve.h"
 
 static void help(FILE *out)
@@ -11,7 +12,8 @@ static void help(FILE *out)
 	(void)fputs("leafcast gives Envoy its certificates and trust bundles, and rotates them in place.\n\n"
 		    "usage: leafcast COMMAND [options]     leafcast COMMAND --help\n\n"
 		    "  serve      run the server; without a config: embedded CA, embedded store, a unix socket\n"
-		    "  check      read a config file and say what is wrong with it\n",
+		    "  check      read a config file and say what is wrong with it\n"
+		    "  restore    put a backup back as the state, while no server runs\n",
 		out);
 	cli_list(out);
 	(void)fputs("\nleafcast --version\n", out);
@@ -25,6 +27,8 @@ int main(int argc, char **argv)
 		return serve_main(argc - 1, argv + 1);
 	if (strcmp(command, "check") == 0)
 		return check_main(argc - 1, argv + 1);
+	if (strcmp(command, "restore") == 0)
+		return restore_main(argc - 1, argv + 1);
 	if (cli_knows(command))
 		return cli_main(argc - 1, argv + 1);
 	if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {

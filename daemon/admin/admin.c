@@ -25,6 +25,8 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/audit", route_audit},
 	{"POST", "/v1/log-level", route_log_level},
 	{"POST", "/v1/reload", route_reload},
+	{"POST", "/v1/seal/rotate", route_seal_rotate},
+	{"POST", "/v1/backup", route_backup},
 	{"GET", "/metrics", route_metrics},
 	{"GET", "/healthz", route_healthz},
 	{"GET", "/readyz", route_readyz},

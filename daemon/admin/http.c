@@ -37,6 +37,8 @@ struct http_exchange {
 	unsigned status;
 	const char *content_type;
 	struct buf reply;
+	int reply_fd; /* -1: none; MHD's once it is queued */
+	uint64_t reply_bytes;
 	char peer[32];
 };
 
@@ -96,14 +98,26 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context, en
 	invariant(!x->suspended);
 	buf_free(&x->body);
 	buf_free(&x->reply);
+	if (x->reply_fd >= 0)
+		(void)close(x->reply_fd);
 	free(x);
 	*context = NULL;
 }
 
+static struct MHD_Response *make_response(struct http_exchange *x)
+{
+	if (x->reply_fd < 0)
+		return MHD_create_response_from_buffer(
+			x->reply.len, x->reply.data ? (void *)x->reply.data : (void *)"", MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *r = MHD_create_response_from_fd64(x->reply_bytes, x->reply_fd);
+	if (r)
+		x->reply_fd = -1;
+	return r;
+}
+
 static enum MHD_Result send_reply(struct http_exchange *x)
 {
-	struct MHD_Response *r = MHD_create_response_from_buffer(
-		x->reply.len, x->reply.data ? (void *)x->reply.data : (void *)"", MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *r = make_response(x);
 	if (!r)
 		return MHD_NO;
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, x->content_type);
@@ -170,6 +184,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		x->http = arg;
 		x->connection = c;
 		x->body.wipe = true;
+		x->reply_fd = -1;
 		*context = x;
 		return MHD_YES;
 	}
@@ -276,6 +291,14 @@ void http_reply(struct http_exchange *x, unsigned status, const char *content_ty
 		MHD_resume_connection(x->connection);
 		turn(x->http);
 	}
+}
+
+void http_reply_file(struct http_exchange *x, const char *content_type, int fd, uint64_t bytes)
+{
+	struct buf none = BUF_INIT;
+	x->reply_fd = fd;
+	x->reply_bytes = bytes;
+	http_reply(x, MHD_HTTP_OK, content_type, &none);
 }
 
 static unsigned status_of(enum fault_code code)

@@ -5,6 +5,7 @@
 #define DAEMON_ADMIN_HTTP_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "base/attr.h"
 #include "base/buf.h"
@@ -41,6 +42,8 @@ const char *http_peer(const struct http_exchange *x);
 
 /** Takes what is in body (which may be a wiping buffer) and leaves it empty. */
 void http_reply(struct http_exchange *x, unsigned status, const char *content_type, struct buf *body);
+/** The bytes of a regular file from its beginning; takes fd. */
+void http_reply_file(struct http_exchange *x, const char *content_type, int fd, uint64_t bytes);
 /** {"error": {"code": ..., "message": ...}} with the HTTP status of the fault's code. Takes f. */
 void http_reply_fault(struct http_exchange *x, struct fault *f);
 #endif

@@ -22,6 +22,8 @@ static const struct cli_command *const commands[] = {
 	&cli_audit,
 	&cli_log_level,
 	&cli_reload,
+	&cli_backup,
+	&cli_seal,
 };
 
 static const struct cli_command *find(const char *name)
@@ -101,7 +103,7 @@ static bool parse(const struct cli_command *c, int argc, char **argv, struct cli
 
 static bool names_are_valid(const struct cli_command *c, const struct cli_input *in)
 {
-	for (size_t i = 0; i < in->name_count; i++) {
+	for (size_t i = 0; i < in->name_count && !c->takes_paths; i++) {
 		if (text_is_name(in->names[i], strlen(in->names[i])))
 			continue;
 		AUTO(mem_freep) char *safe = text_escaped(in->names[i]);

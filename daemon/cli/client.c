@@ -12,7 +12,7 @@
 #include "daemon/cli/internal.h"
 
 #define ANSWER_MAX ((size_t)256 * 1024 * 1024)
-enum { TIMEOUT_S = 120 };
+enum { TIMEOUT_S = 120, DOWNLOAD_TIMEOUT_S = 3600 };
 
 static struct fault *find_socket(const struct cli_input *in, char **ret)
 {
@@ -30,6 +30,9 @@ struct call {
 	int fd; /* curl's socket, to be looked at once it is connected */
 	struct fault *refused;
 	struct buf answer;
+	int into; /* a download's file; -1: none */
+	CURL *curl;
+	uint64_t written;
 };
 
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
@@ -59,9 +62,30 @@ static int check_peer(void *arg, char *to, char *from, int to_port, int from_por
 	return c->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
+/* All of it, or 0. */
+static size_t write_down(struct call *c, const char *data, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = write(c->into, data + done, len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			c->refused = fault_errno(n < 0 ? errno : EIO, "cannot write what the server sends");
+			return 0;
+		}
+		done += (size_t)n;
+	}
+	c->written += len;
+	return len;
+}
+
 static size_t on_data(char *data, size_t size, size_t count, void *arg)
 {
-	struct buf *b = &((struct call *)arg)->answer;
+	struct call *c = arg;
+	struct buf *b = &c->answer;
+	long status = 0;
+	if (c->into >= 0 && curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200)
+		return write_down(c, data, size * count);
 	if (b->len + size * count > ANSWER_MAX)
 		return 0;
 	buf_add(b, data, size * count);
@@ -87,7 +111,7 @@ static struct fault *perform(CURL *curl, struct call *c, const char *path, const
 	(void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->path);
 	(void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	(void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)(c->into >= 0 ? DOWNLOAD_TIMEOUT_S : TIMEOUT_S));
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	(void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	(void)curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, c);
@@ -137,7 +161,7 @@ struct fault *client_call(const struct cli_input *in, const char *path, const js
 {
 	AUTO(mem_freep) char *socket_path = NULL;
 	TRY(find_socket(in, &socket_path));
-	struct call c = {.path = socket_path, .secrets = secrets, .fd = -1, .answer = BUF_SECRET_INIT};
+	struct call c = {.path = socket_path, .secrets = secrets, .fd = -1, .answer = BUF_SECRET_INIT, .into = -1};
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	long status = 0;
 	CURL *curl = curl_easy_init();
@@ -148,5 +172,30 @@ struct fault *client_call(const struct cli_input *in, const char *path, const js
 	if (!f)
 		f = read_answer(&c.answer, status, ret);
 	buf_free(&c.answer);
+	return f;
+}
+
+struct fault *client_download(
+	const struct cli_input *in, const char *path, const json_t *body, int fd, uint64_t *ret_bytes)
+{
+	AUTO(mem_freep) char *socket_path = NULL;
+	json_t *o = NULL;
+	long status = 0;
+	TRY(find_socket(in, &socket_path));
+	CURL *curl = curl_easy_init();
+	if (!curl)
+		return fault_new(FAULT_INTERNAL, "libcurl cannot start");
+	struct call c = {.path = socket_path, .fd = -1, .answer = BUF_SECRET_INIT, .into = fd, .curl = curl};
+	char *text = json_dumps(body, JSON_COMPACT);
+	struct fault *f = perform(curl, &c, path, text, &status);
+	curl_easy_cleanup(curl);
+	json_memory_free_text(text);
+	if (!f && status != 200) {
+		f = read_answer(&c.answer, status, &o);
+		json_decref(o);
+	}
+	buf_free(&c.answer);
+	if (!f)
+		*ret_bytes = c.written;
 	return f;
 }

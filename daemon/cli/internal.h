@@ -2,7 +2,9 @@
 #ifndef DAEMON_CLI_INTERNAL_H
 #define DAEMON_CLI_INTERNAL_H
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/attr.h"
 #include "base/fault.h"
 #include "daemon/cli/cli.h"
@@ -26,6 +28,7 @@ struct cli_command {
 	const char *name, *arguments, *summary, *text; /* text: a paragraph and an example for --help */
 	struct cli_option options[CLI_OPTIONS_MAX];
 	size_t names_min, names_max;
+	bool takes_paths; /* the names are files, not secrets */
 	MUST_USE struct fault *(*run)(const struct cli_input *in);
 };
 extern const struct cli_command cli_audit;
@@ -42,6 +45,8 @@ extern const struct cli_command cli_versions;
 extern const struct cli_command cli_rollback;
 extern const struct cli_command cli_pin;
 extern const struct cli_command cli_unpin;
+extern const struct cli_command cli_backup;
+extern const struct cli_command cli_seal;
 
 /** One request to the admin socket: --admin, $LEAFCAST_ADMIN, then the default place. body NULL: GET. The answer's
  * object is the caller's. The server's own refusal comes back as a fault with its code and text. UNAVAILABLE: nobody
@@ -49,6 +54,10 @@ extern const struct cli_command cli_unpin;
  * (DENIED). */
 MUST_USE struct fault *client_call(
 	const struct cli_input *in, const char *path, const json_t *body, bool secrets, json_t **ret);
+
+/** The same, but what is answered is written to fd. *ret_bytes: how much; on a fault part of it may have been. */
+MUST_USE struct fault *client_download(
+	const struct cli_input *in, const char *path, const json_t *body, int fd, uint64_t *ret_bytes);
 
 /** A table on stdout: columns are as wide as their widest cell. Cells are escaped. */
 struct table;

@@ -19,7 +19,7 @@ BELOW = {
     "control": {"base", "base/io", "ca-client", "cache"},
     "sds": {"base", "base/io", "proto", "cache", "control"},
     "daemon/admin": {"base", "base/io", "cache", "control", "sds"},
-    "daemon/cli": {"base", "base/io"},
+    "daemon/cli": {"base", "base/io", "cache"},
     "daemon": {"base", "base/io", "ca-client", "cache", "control", "sds", "daemon/admin", "daemon/cli"},
 }
 # Headers of libraries and of the system that only some layers may see.

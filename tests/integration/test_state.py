@@ -1,0 +1,237 @@
+"""The state as a whole: its seal rotated, copied and put back, with a server that goes on serving."""
+import os
+import shutil
+import stat
+import threading
+
+import pytest
+from harness import leafcast, pki
+from harness.sds_client import SdsClient, secrets_of
+from harness.target import config
+
+PUT = ["put-%d" % i for i in range(40)]
+CONFIGURED = ["envoy-node", "mesh-roots"]
+
+
+@pytest.fixture
+def server(folder):
+    made = leafcast.Leafcast(folder / "leafcast")
+    made.write_config(config(1, os.geteuid(), listen=[{"unix": {"path": made.socket}}]))
+    return folder.ending(made).start()
+
+
+@pytest.fixture
+def full(server, folder):
+    """Some secrets put, beside what the config names."""
+    authority = pki.authority()
+    for name in PUT:
+        leaf = pki.make(name, authority, dns=[name + ".example"])
+        chain, key = folder / "chain.pem", folder / "key.pem"
+        chain.write_bytes(leaf.chain_pem())
+        key.write_bytes(leaf.key_pem())
+        server.cli("put", name, "--cert", chain, "--key", key)
+    return server
+
+
+def held(server, names):
+    """name -> (version, Secret bytes): what a proxy gets."""
+    with SdsClient("unix:" + server.socket) as client:
+        return {n: (a.version_info, secrets_of(a)[n].SerializeToString()) for n in names for a in [client.fetch([n])]}
+
+
+def restart(server):
+    server.kill()
+    server.start()
+
+
+def names_in(server):
+    return sorted(os.listdir(server.state))
+
+
+# --- seal rotate -----------------------------------------------------------------------------------------------------
+def test_seal_rotate(full, folder):
+    before, former = held(full, PUT + CONFIGURED), (full.state / "seal.key").read_bytes()
+    assert "records" in full.cli("seal", "rotate").stdout
+    assert (full.state / "seal.key").read_bytes() != former
+    assert stat.S_IMODE(os.stat(full.state / "seal.key").st_mode) == 0o600
+    assert "seal.key.new" not in names_in(full)
+    assert held(full, before) == before
+    restart(full)
+    assert held(full, before) == before
+    full.stop()
+    (full.state / "seal.key").write_bytes(former)
+    full.spawn()
+    assert full.process.wait(15) != 0
+    full.close_notify()
+    assert "the seal key does not open this state" in full.process.tail()
+
+
+def test_seal_rotate_to_a_key_of_the_operators(full, folder):
+    before = held(full, PUT)
+    given = folder / "given.key"
+    given.write_text(os.urandom(32).hex() + "\n")
+    given.chmod(0o600)
+    assert "Put the new key in the place of the former" in full.cli("seal", "rotate", "--to", given).stdout
+    restart(full)  # with the former one
+    assert held(full, PUT) == before
+    full.stop()
+    shutil.copy(given, full.state / "seal.key")
+    mark = 0
+    full.start()
+    full.wait_log("seal.renewed", start=mark)
+    assert held(full, PUT) == before
+    restart(full)
+    assert held(full, PUT) == before
+
+
+@pytest.mark.parametrize("content, words", [(b"short", "no seal key"), (b"x" * 64, "no seal key")])
+def test_seal_rotate_refuses_what_is_no_key(full, folder, content, words):
+    given = folder / "given.key"
+    given.write_bytes(content)
+    given.chmod(0o600)
+    assert words in full.cli("seal", "rotate", "--to", given, code=1).stderr
+    given.write_bytes(b"y" * 32)
+    given.chmod(0o644)
+    assert "open to others" in full.cli("seal", "rotate", "--to", given, code=1).stderr
+    assert "leafcast seal rotate" in full.cli("seal", "turn", code=1).stderr
+
+
+def test_seal_rotate_with_a_credential(folder):
+    """Only the unit can replace it."""
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    (credentials / "seal.key").write_text(os.urandom(32).hex())
+    (credentials / "seal.key").chmod(0o400)
+    server = folder.ending(leafcast.Leafcast(folder / "leafcast", env={"CREDENTIALS_DIRECTORY": str(credentials)}))
+    server.start()
+    before = held(server, ["default"])
+    assert "systemd credential" in server.cli("seal", "rotate", code=1).stderr
+    given = folder / "given.key"
+    given.write_text(os.urandom(32).hex())
+    given.chmod(0o600)
+    server.cli("seal", "rotate", "--to", given)
+    server.stop()
+    (credentials / "seal.key").chmod(0o600)
+    shutil.copy(given, credentials / "seal.key")
+    server.start()
+    server.wait_log("seal.renewed")
+    assert held(server, ["default"]) == before
+
+
+# --- backup and restore ----------------------------------------------------------------------------------------------
+def test_backup_and_restore(full, folder):
+    before, backup, safe = held(full, PUT + CONFIGURED), folder / "copy.db", folder / "safe.key"
+    out = full.cli("backup", backup).stdout
+    assert "versions of" in out and "seal key is not in it" in out
+    assert stat.S_IMODE(os.stat(backup).st_mode) == 0o600
+    assert not [n for n in os.listdir(backup.parent) if n.startswith("copy.db-")]
+    assert "backup.tmp" not in names_in(full)
+    assert b"PRIVATE KEY" not in backup.read_bytes()
+    shutil.copy(full.state / "seal.key", safe)
+    in_use = full.cli("restore", backup, "--state", full.state, "--seal-key", safe, code=1)
+    assert "is in use by another leafcast" in in_use.stderr
+    full.stop()
+    occupied = full.cli("restore", backup, "--state", full.state, "--seal-key", safe, code=1)
+    assert "is not empty" in occupied.stderr
+    shutil.rmtree(full.state)
+    assert "seal key of its day" in full.cli("restore", backup, "-c", full.config_file, code=1).stderr
+    assert "versions of" in full.cli("restore", backup, "-c", full.config_file, "--seal-key", safe).stdout
+    assert all(stat.S_IMODE(os.stat(full.state / n).st_mode) == 0o600 for n in names_in(full))
+    full.start()
+    assert held(full, before) == before
+
+
+def test_backup_overwrites_nothing(server, folder):
+    there = folder / "there"
+    there.write_text("mine")
+    assert "exists; a backup overwrites nothing" in server.cli("backup", there, code=1).stderr
+    assert there.read_text() == "mine"
+    link = folder / "link"
+    link.symlink_to(folder / "nowhere")
+    assert server.cli("backup", link, code=1).stderr
+    assert not (folder / "nowhere").exists()
+    assert "cannot create" in server.cli("backup", folder / "no" / "such", code=1).stderr
+
+
+def test_backup_while_secrets_change(full, folder):
+    """Each copy is a whole state: what it holds of the names that change together is of one moment."""
+    stop, errors = threading.Event(), []
+
+    def rotate():
+        while not stop.is_set():
+            result = full.cli("rotate", "envoy-node", code=None)
+            if result.returncode:
+                errors.append(result.stderr)
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    try:
+        for i in range(5):
+            full.cli("backup", folder / ("copy-%d.db" % i))
+    finally:
+        stop.set()
+        thread.join()
+    assert not errors
+    before = held(full, PUT)
+    shutil.copy(full.state / "seal.key", folder / "safe.key")
+    full.stop()
+    for i in range(5):
+        shutil.rmtree(full.state)
+        full.cli("restore", folder / ("copy-%d.db" % i), "-c", full.config_file, "--seal-key", folder / "safe.key")
+        full.start()
+        assert held(full, PUT) == before
+        full.stop()
+
+
+def flipped(content, at):
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1:]
+
+
+@pytest.mark.parametrize("harm, words", [
+    (lambda b: b[:-4096], "is malformed|integrity check|database disk image"),
+    (lambda b: b"", "it is empty"),
+    (lambda b: b"something else entirely" * 300, "file is not a database"),
+    (lambda b: flipped(b, 70), "another program's database"),  # the application id
+])
+def test_restore_refuses(server, folder, harm, words):
+    backup, bad = folder / "copy.db", folder / "bad.db"
+    server.cli("backup", backup)
+    shutil.copy(server.state / "seal.key", folder / "safe.key")
+    server.stop()
+    bad.write_bytes(harm(backup.read_bytes()))
+    shutil.rmtree(server.state)
+    result = server.cli("restore", bad, "-c", server.config_file, "--seal-key", folder / "safe.key", code=1)
+    assert any(w in result.stderr for w in words.split("|")), result.stderr
+    assert names_in(server) == ["lock"]
+    other = folder / "other.key"
+    other.write_text(os.urandom(32).hex())
+    other.chmod(0o600)
+    result = server.cli("restore", backup, "-c", server.config_file, "--seal-key", other, code=1)
+    assert "does not open this state" in result.stderr
+    assert names_in(server) == ["lock"]
+    server.cli("restore", backup, "-c", server.config_file, "--seal-key", folder / "safe.key")
+
+
+def test_a_damaged_database_is_replaced_by_a_backup(server, folder):
+    """What the refusal of the start tells an operator to do."""
+    before, backup = held(server, CONFIGURED), folder / "copy.db"
+    server.cli("backup", backup)
+    server.stop()
+    database = server.state / "leafcast.db"
+    database.write_bytes(database.read_bytes()[:9000])
+    server.spawn()
+    assert server.process.wait(15) != 0
+    server.close_notify()
+    assert any(n.startswith("leafcast.db.damaged-") for n in names_in(server))
+    server.cli("restore", backup, "-c", server.config_file)
+    server.start()
+    assert held(server, before) == before
+
+
+def test_two_servers_on_one_state(server, folder):
+    second = leafcast.Leafcast(folder / "second", env={"STATE_DIRECTORY": str(server.state)})
+    second.write_config(config(1, os.geteuid(), listen=[{"unix": {"path": second.socket}}]))
+    second.spawn()
+    assert second.process.wait(15) != 0
+    second.close_notify()
+    assert "is in use by another leafcast" in second.process.tail()
+    assert held(server, CONFIGURED)
