@@ -11,7 +11,15 @@
 #include "base/text.h"
 #include "ca-client/vault_internal.h"
 
-enum { ISSUERS_MAX = 64, ID_MAX = 128, TEXT_MAX = 400, TOKEN_MAX = 16 * 1024, PEM_MAX = 64 * 1024, SHOWN_MAX = 4 };
+enum {
+	ISSUERS_MAX = 64,
+	ID_MAX = 128,
+	TEXT_MAX = 400,
+	TOKEN_MAX = 16 * 1024,
+	PEM_MAX = 64 * 1024,
+	SHOWN_MAX = 4,
+	KEY_TYPE_MAX = 32
+};
 /* Longer than any lease; what is above counts as this. */
 #define LEASE_MAX_S INT64_C(315360000)
 
@@ -356,9 +364,9 @@ struct fault *vault_answer_traps(const json_t *root, struct buf *ret)
 	if (json_is_true(data(root, "require_cn")))
 		trap(ret, "require_cn is true and leafcast asks for no common name: set it to false");
 	if (key && strcmp(key, "any") != 0) {
-		AUTO(mem_freep) char *shown = text_escaped(key);
-		buf_printf(ret, "%skey_type is %.32s: profiles that ask for other keys are refused (\"any\" takes all)",
-			ret->len ? "; " : "", shown);
+		trap(ret, "key_type is ");
+		text_add_escaped(ret, key, strnlen(key, KEY_TYPE_MAX));
+		buf_add_text(ret, ": profiles that ask for other keys are refused (\"any\" takes all)");
 	}
 	if (data(root, "allowed_uri_sans") && is_empty(data(root, "allowed_uri_sans")))
 		trap(ret, "allowed_uri_sans is empty: names that are URIs (SPIFFE) are refused");
