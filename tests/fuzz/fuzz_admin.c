@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_admin.c - bodies of orders on the admin socket: the first byte is the route, the others are the body.
- * HTTP and the control loop are stood in for; what they are handed is checked: each request is answered once, never
- * with an internal error, in JSON; an order reaches the control loop only with a possible name and what the body says.
- */
+ * HTTP and the control loop are stood in for (a function of control/control.h that a route calls anew wants its
+ * stand-in here); what they are handed is checked: each request is answered once, never with an internal error, in
+ * JSON; an order reaches the control loop only with a possible name and what the body says. */
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cache/store.h"
 #include "control/control.h"
 #include "control/node.h"
 #include "daemon/admin/internal.h"
@@ -133,6 +134,38 @@ void control_retry(struct control *c, const char *name, const char *node, const 
 	done(arg, strlen(name) % 2 ? NULL : fault_new(FAULT_NOT_FOUND, "nothing of \"%s\" is held back", name));
 }
 
+void control_rollback(
+	struct control *c, const char *name, const char *version, const char *by, control_done_fn *done, void *arg)
+{
+	(void)c;
+	order(name, by);
+	invariant(!version || (strlen(version) >= 4 && strlen(version) <= 32 && !strpbrk(version, "/{}\" ")));
+	done(arg, version ? fault_new(FAULT_NOT_FOUND, "there is no version %s of %s", version, name) : NULL);
+}
+
+void control_pin(struct control *c, const char *name, bool on, const char *by, control_done_fn *done, void *arg)
+{
+	(void)c;
+	order(name, by);
+	done(arg, on ? NULL : fault_new(FAULT_CONFLICT, "%s is not pinned", name));
+}
+
+void control_each_version(
+	struct control *c, const char *name, void (*fn)(void *arg, const struct control_version *v), void *arg)
+{
+	(void)c;
+	order(name, "uid 0");
+	fn(arg, &(struct control_version){.entry = name, .id = "0123", .not_after_ms = 1000});
+}
+
+void control_audit_read(struct control *c, int64_t after, size_t limit,
+	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg)
+{
+	(void)c;
+	invariant(after >= 0 && limit <= STORE_AUDIT_PAGE_MAX);
+	done(arg, NULL, &(struct store_audit_page){.head = {.base_seq = after}});
+}
+
 struct fault *control_get(struct control *c, const char *name, struct version **ret)
 {
 	(void)c;
@@ -169,7 +202,7 @@ static bool is_base64(const json_t *o, const char *key)
 }
 
 /* An order was given: then the body is an object whose keys we know, and its texts are what they should be. */
-static void check_order(const struct http_exchange *x, const char *keys[])
+static void check_order(const struct http_exchange *x, const char *const *keys)
 {
 	json_t *o = json_loadb(buf_text(&x->body), x->body.len, 0, NULL);
 	const char *key;
@@ -177,10 +210,10 @@ static void check_order(const struct http_exchange *x, const char *keys[])
 	invariant(x->orders == 1 && json_is_object(o));
 	json_object_foreach(o, key, value)
 	{
-		bool known = false;
+		bool known = false, is_text = !strcmp(key, "name") || !strcmp(key, "node") || !strcmp(key, "version");
 		for (size_t i = 0; keys[i]; i++)
 			known = known || !strcmp(key, keys[i]);
-		invariant(known && (!strcmp(key, "name") || !strcmp(key, "node") || is_base64(o, key)));
+		invariant(known && (is_text || is_base64(o, key)));
 	}
 	json_decref(o);
 }
@@ -194,12 +227,27 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
+/* New ones at the end: seeds name them by their place. */
+static const struct {
+	void (*handle)(void *admin, struct http_exchange *x);
+	const char *keys[6];
+} routes[] = {
+	{route_put, {"name", "cert", "key", "bundle", "password"}},
+	{route_delete, {"name"}},
+	{route_rotate, {"name"}},
+	{route_get, {"name"}},
+	{route_subscribers, {"entry"}},
+	{route_log_level, {"level"}},
+	{route_retry, {"name", "node"}},
+	{route_audit, {"after", "limit"}},
+	{route_versions, {"name"}},
+	{route_rollback, {"name", "version"}},
+	{route_pin, {"name"}},
+	{route_unpin, {"name"}},
+};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static void (*const routes[])(void *admin, struct http_exchange *x) = {
-		route_put, route_delete, route_rotate, route_get, route_subscribers, route_log_level, route_retry};
-	static const char *put_keys[] = {"name", "cert", "key", "bundle", "password", NULL},
-			  *name_keys[] = {"name", NULL}, *retry_keys[] = {"name", "node", NULL};
 	struct http_exchange x = {.body = BUF_SECRET_INIT};
 	struct admin a = {.o = {.clock = clock_system()}};
 	if (!len)
@@ -207,10 +255,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	unsigned route = data[0] % ARRAY_LEN(routes);
 	buf_add(&x.body, data + 1, len - 1);
 	current = &x;
-	routes[route](&a, &x);
+	routes[route].handle(&a, &x);
 	invariant(x.replies == 1 && x.orders <= 1);
 	if (x.orders)
-		check_order(&x, route == 0 ? put_keys : routes[route] == route_retry ? retry_keys : name_keys);
+		check_order(&x, routes[route].keys);
 	buf_free(&x.body);
 	return 0;
 }
