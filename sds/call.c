@@ -104,6 +104,8 @@ static void finish(struct call *c)
 	if (c->finished || !c->ops)
 		return;
 	c->finished = true;
+	c->conn->streams--;
+	c->conn->owner->streams--;
 	pace_leave(c);
 	meters_call(c->worker->server, c->method, -1);
 	c->ops->closed(c);
@@ -352,6 +354,28 @@ static void open_method(struct call *c)
 	}
 }
 
+/* gRPC refuses more streams than SETTINGS permit once the client has acknowledged them, which a hostile one never does.
+ * Twice: calls that ended at its side may not be over here yet. */
+static bool has_room(struct call *c)
+{
+	struct conn *o = c->conn;
+	if (o->over == LIMIT_CONNECTIONS_PER_IDENTITY)
+		limit_end(c, LIMIT_CONNECTIONS_PER_IDENTITY,
+			"more connections of one identity than this server permits (limits.connections_per_identity)");
+	else if (o->over == LIMIT_CONNECTIONS)
+		limit_end(c, LIMIT_CONNECTIONS, "more connections than this server permits (limits.connections)");
+	else if (o->calls > 2 * (size_t)c->worker->server->o.limits.streams_per_connection)
+		limit_end(c, LIMIT_STREAMS_PER_CONNECTION,
+			"more streams on one connection than this server permits (limits.streams_per_connection)");
+	else if (!owner_allows_stream(o))
+		limit_end(c, LIMIT_STREAMS_PER_IDENTITY,
+			"more streams of one identity than this server permits (limits.streams_per_identity); a "
+			"connection has its equal share of them");
+	else
+		return true;
+	return false;
+}
+
 /* Who may call at all, and what. False: the call ends at once. */
 static bool admit(struct call *c, const struct method *m)
 {
@@ -374,14 +398,7 @@ static bool admit(struct call *c, const struct method *m)
 		call_end(c, GRPC_STATUS_UNAUTHENTICATED, fault_text(f));
 		return false;
 	}
-	/* gRPC refuses more than SETTINGS permit once the client has acknowledged them, which a hostile one never does.
-	 * Twice: calls that ended at its side may not be over here yet. */
-	if (c->conn->calls > 2 * (size_t)w->server->o.limits.streams_per_connection) {
-		limit_end(c, LIMIT_STREAMS_PER_CONNECTION,
-			"more streams on one connection than this server permits (limits.streams_per_connection)");
-		return false;
-	}
-	return true;
+	return has_room(c);
 }
 
 static void begin(struct worker *w, grpc_call *grpc, const grpc_slice *path)
@@ -400,6 +417,8 @@ static void begin(struct worker *w, grpc_call *grpc, const grpc_slice *path)
 	if (!admit(c, m))
 		return;
 	c->method = m;
+	c->conn->streams++;
+	c->conn->owner->streams++;
 	meters_call(w->server, m, 1);
 	open_method(c);
 	read_next(c);

@@ -48,6 +48,7 @@ static struct conn *add(struct worker *w, const char *peer, uint64_t serial, str
 	c->identity = i;
 	c->worker = w;
 	pace_init(c);
+	owner_enter(w, c);
 	HASH_ADD_KEYPTR(hh, w->conns, c->peer, strlen(c->peer), c);
 	return c;
 }
@@ -109,6 +110,7 @@ void conn_leave(struct worker *w, struct conn *c)
 	if (c->peer)
 		detach(w, c);
 	timers_clear(&w->timers, &c->pace_timer);
+	owner_leave(w, c);
 	identity_unref(c->identity);
 	node_unref(c->node);
 	free(c);

@@ -27,6 +27,8 @@ static void add_name(struct call *c, struct view name)
 	for (size_t i = 0; i < f->count; i++)
 		if (strcmp(f->interests[i]->name, text) == 0)
 			return;
+	if (interest_would_be_new(c, text) && !owner_takes_new_name(c))
+		return;
 	f->interests[f->count++] = interest_new(c, f->node, NULL, text, false);
 }
 

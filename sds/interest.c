@@ -33,6 +33,18 @@ static void place(struct interest *i)
 		outbox_note(w, i, REPORT_WANTED);
 }
 
+bool interest_would_be_new(const struct call *c, const char *name)
+{
+	struct worker *w = c->worker;
+	const struct identity *i = c->conn->identity;
+	AUTO(entry_key_unrefp) struct entry_key *entry = NULL;
+	struct fault *f = policy_entry(w->policy, i, name, &entry);
+	fault_ignore(f, "it is asked again under its place");
+	if (entry && policy_decide(w->policy, i, name).allowed && slot_find_entry(w, entry))
+		return false;
+	return !absence_is_known(w, i, name);
+}
+
 struct interest *interest_new(struct call *c, struct node *n, struct engine_sub *sub, const char *name, bool delta)
 {
 	struct interest *i = mem_new(struct interest);

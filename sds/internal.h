@@ -59,12 +59,16 @@ struct conn {
 	char *peer;	   /* "fd:1234" or "ipv4:..." */
 	uint64_t serial;   /* of a unix connection */
 	struct identity *identity;
-	struct node *node; /* the last one, shared by streams that say the same */
-	uint64_t judged;   /* worker.judgement when its certificate was looked at last */
-	bool fell;	   /* and was not trusted any more */
-	size_t calls;
+	struct node *node;   /* the last one, shared by streams that say the same */
+	uint64_t judged;     /* worker.judgement when its certificate was looked at last */
+	bool fell;	     /* and was not trusted any more */
+	size_t calls;	     /* all that have not been freed */
+	size_t streams;	     /* those that were let in and are not over */
+	struct owner *owner; /* of this identity; shared by its connections on this worker */
+	int over;	     /* enum limit: this connection is one too many; LIMIT_COUNT: it is not */
 	struct worker *worker;
-	struct bucket streams, requests; /* pace.c */
+	struct bucket names;		  /* owner.c */
+	struct bucket openings, requests; /* pace.c */
 	struct call *new_calls,
 		*reads; /* DL by wait_prev, wait_next: may not be read yet, for the first time or again */
 	struct timers_entry pace_timer;
@@ -76,6 +80,45 @@ void conn_leave(struct worker *w, struct conn *c);
 void conns_judge_again(struct worker *w);
 /** The shared node equal to n; takes n and returns a reference. */
 struct node *conn_intern_node(struct conn *c, struct node *n);
+
+/* --- owner.c: what one identity has on this worker --- */
+struct owner {
+	UT_hash_handle hh;	   /* worker.owners, by key */
+	struct owner *prev, *next; /* worker.idle_owners, oldest first */
+	struct owner *changed_prev, *changed_next;
+	char *key;
+	size_t connections, streams;
+	size_t elsewhere; /* connections on other workers, as control said last */
+	bool dealt;	  /* it has said so since the first came */
+	bool changed;	  /* in worker.changed_owners: control does not know its connections */
+	bool is_idle;	  /* has none */
+	struct bucket names;
+};
+/** The connection counts from now on; c->over says whether it should be. */
+void owner_enter(struct worker *w, struct conn *c);
+void owner_leave(struct worker *w, struct conn *c);
+/** One more stream for this connection? */
+bool owner_allows_stream(const struct conn *c);
+/** Names that nobody here has asked for: bounded by connection and identity, more come back with time. */
+bool owner_has_new_names(const struct conn *c);
+bool owner_takes_new_name(struct call *c); /* false: none is left, which was counted and said */
+void owners_tell(struct worker *w);	   /* control, of what changed in this turn */
+void owner_dealt(struct worker *w, const char *key, size_t elsewhere);
+void owners_free(struct worker *w);
+
+/* --- deal.c: the same for all workers, on control's thread --- */
+enum notice_type { NOTICE_STOPPED, NOTICE_CONNECTIONS };
+struct notice { /* from a worker to control's thread */
+	struct mail mail;
+	char *line; /* coalesces by it */
+	unsigned worker;
+	char *owner;
+	size_t connections;
+};
+struct notice *notice_new(enum notice_type type);
+void deal_tell(struct worker *w, const char *owner, size_t connections); /* the worker's thread */
+void deal_take(struct sds_server *s, const struct notice *n);
+void deals_free(struct sds_server *s);
 
 /* --- pace.c: how fast a connection is read --- */
 void pace_init(struct conn *o);
@@ -150,6 +193,9 @@ enum limit {
 	LIMIT_MESSAGE_BYTES,
 	LIMIT_STREAMS_PER_SECOND,
 	LIMIT_REQUESTS_PER_SECOND,
+	LIMIT_STREAMS_PER_IDENTITY,
+	LIMIT_NEW_NAMES_PER_CONNECTION,
+	LIMIT_NEW_NAMES_PER_IDENTITY,
 	LIMIT_COUNT
 };
 const char *limit_name(enum limit l); /* the key of the config */
@@ -238,6 +284,8 @@ struct interest {
 
 /* --- interest.c --- */
 enum answer { ANSWER_VERSION, ANSWER_ABSENT, ANSWER_PENDING };
+/** Would it be a name that nobody on this worker has asked for and that nothing is known of? */
+bool interest_would_be_new(const struct call *c, const char *name);
 /** name is checked (text_is_name()). sub may be NULL (FetchSecrets). Told to control by the next batch. */
 struct interest *interest_new(struct call *c, struct node *n, struct engine_sub *sub, const char *name, bool delta);
 /** What this subscription may have at this moment, under the policy now; *ret is borrowed from the index. */
@@ -309,6 +357,8 @@ struct worker {
 	struct call *calls;
 	uint64_t last_call_id, last_interest;
 	struct conn *conns;
+	struct owner *owners, *idle_owners, *changed_owners;
+	size_t idle_owner_count;
 	uint64_t judgement; /* counts how often trust shrank */
 	struct slot *slots;
 	struct slot *idle; /* absences nobody is interested in, oldest first */
@@ -336,6 +386,7 @@ enum worker_mail {
 	MAIL_QUARANTINE,
 	MAIL_TAKEN,
 	MAIL_HEALTH,
+	MAIL_SHARE,
 	MAIL_DRAIN
 };
 struct message {
@@ -351,6 +402,7 @@ struct message {
 	struct held_back *held_back;
 	bool on;
 	int64_t grace_ms;
+	size_t count;
 };
 struct message *message_new(enum worker_mail type, uint64_t seq);
 void message_set_key(struct message *m, const void *bytes, size_t len); /* coalesce by it */
@@ -399,7 +451,8 @@ struct sds_server {
 	grpc_server_credentials *plain; /* unix connections */
 	struct reflection *reflection;
 	struct port *ports;	 /* LL: what each worker's TCP ports have seen */
-	struct mailbox *notices; /* workers say here that they have stopped */
+	struct mailbox *notices; /* struct notice, from workers */
+	struct deal *deals;
 	struct wakeup *wakeup;
 	unsigned stopped;
 	int pending_fds[16]; /* unix listeners given before the start */

@@ -15,6 +15,9 @@ static const char *const names[LIMIT_COUNT] = {
 	[LIMIT_MESSAGE_BYTES] = "message_bytes",
 	[LIMIT_STREAMS_PER_SECOND] = "streams_per_second",
 	[LIMIT_REQUESTS_PER_SECOND] = "requests_per_second",
+	[LIMIT_STREAMS_PER_IDENTITY] = "streams_per_identity",
+	[LIMIT_NEW_NAMES_PER_CONNECTION] = "new_names_per_connection",
+	[LIMIT_NEW_NAMES_PER_IDENTITY] = "new_names_per_identity",
 };
 
 const char *limit_name(enum limit l)

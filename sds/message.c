@@ -89,6 +89,9 @@ static void take(struct worker *w, struct message *m)
 		w->serving = m->on && w->state == WORKER_SERVING;
 		health_changed(w);
 		break;
+	case MAIL_SHARE:
+		owner_dealt(w, m->name, m->count);
+		break;
 	case MAIL_DRAIN:
 		drain_begin(w, m->grace_ms);
 		break;

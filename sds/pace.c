@@ -18,7 +18,7 @@ static int64_t wait_ms(const struct call *c)
 {
 	const struct conn *o = c->conn;
 	int64_t now = c->worker->now_ms, request = bucket_wait_ms(&o->requests, size_of(c, false), now);
-	int64_t stream = c->was_read ? 0 : bucket_wait_ms(&o->streams, size_of(c, true), now);
+	int64_t stream = c->was_read ? 0 : bucket_wait_ms(&o->openings, size_of(c, true), now);
 	return stream > request ? stream : request;
 }
 
@@ -27,7 +27,7 @@ static void take(struct call *c)
 	struct conn *o = c->conn;
 	bucket_take(&o->requests, size_of(c, false), 1, c->worker->now_ms);
 	if (!c->was_read)
-		bucket_take(&o->streams, size_of(c, true), 1, c->worker->now_ms);
+		bucket_take(&o->openings, size_of(c, true), 1, c->worker->now_ms);
 	c->was_read = true;
 }
 

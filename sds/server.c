@@ -320,16 +320,9 @@ void sds_server_drain(struct sds_server *s, int64_t grace_ms, void (*drained)(vo
 		wakeup_ring(s->wakeup);
 }
 
-static void free_notice(struct mail *m)
-{
-	free(m);
-}
-
 void server_worker_stopped(struct sds_server *s)
 {
-	struct mail *m = mem_new(struct mail);
-	m->free = free_notice;
-	(void)mailbox_post(s->notices, m);
+	(void)mailbox_post(s->notices, &notice_new(NOTICE_STOPPED)->mail);
 }
 
 static void on_notice(void *arg)
@@ -338,8 +331,11 @@ static void on_notice(void *arg)
 	struct mail *m = mailbox_drain(s->notices, 0), *next;
 	for (; m; m = next) {
 		next = m->next;
-		s->stopped++;
-		free_notice(m);
+		if (m->type == NOTICE_STOPPED)
+			s->stopped++;
+		else
+			deal_take(s, container_of(m, struct notice, mail));
+		m->free(m);
 	}
 	if (s->drained && (s->stopped == s->o.workers || !s->started)) {
 		void (*drained)(void *arg2) = s->drained;
@@ -367,6 +363,7 @@ void sds_server_free(struct sds_server *s)
 	grpc_server_credentials_release(s->plain);
 	grpc_resource_quota_unref(s->memory);
 	mailbox_free(s->notices);
+	deals_free(s);
 	wakeup_free(s->wakeup);
 	free(s->workers);
 	free(s->instance);

@@ -24,13 +24,17 @@ struct sds_limits {
 	size_t connections;		 /* on unix sockets; and as many on TCP that have a call */
 	size_t connections_per_identity; /* of those: per uid, or per SANs of a client certificate */
 	int streams_per_connection;	 /* SETTINGS_MAX_CONCURRENT_STREAMS; >= 1,024 */
+	size_t streams_per_identity;	 /* on all its connections */
 	size_t names_per_stream;
 	size_t names_per_request;
 	size_t message_bytes;	    /* of one request; at most 1 GiB */
 	size_t memory_bytes;	    /* what gRPC may hold for all peers; 0: half of the machine's, or of the cgroup's */
 	size_t streams_per_second;  /* of one connection; five seconds' worth at once. More are read later */
 	size_t requests_per_second; /* likewise; a name that is subscribed to counts as a request */
-	int64_t fetch_wait_ms;	    /* FetchSecrets and half-closed streams wait so long for what is being issued */
+	/* Names that nothing is known of, at once; they come back within ten minutes. More are answered as unknown and
+	 * not remembered. */
+	size_t new_names_per_connection, new_names_per_identity;
+	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued */
 };
 struct sds_options {
 	unsigned workers;

@@ -34,6 +34,11 @@ struct stream {
 
 /* --- the engine's events --- */
 
+static void take_interest(struct stream *s, struct engine_sub *sub, const char *name)
+{
+	engine_sub_set_user(sub, interest_new(s->call, s->node, sub, name, engine_mode(s->engine) == ENGINE_DELTA));
+}
+
 static void on_subscribed(void *arg, struct engine_sub *sub)
 {
 	struct stream *s = arg;
@@ -44,7 +49,18 @@ static void on_subscribed(void *arg, struct engine_sub *sub)
 		meters_impossible(s->call->worker->server);
 		return;
 	}
-	engine_sub_set_user(sub, interest_new(s->call, s->node, sub, name, engine_mode(s->engine) == ENGINE_DELTA));
+	if (!interest_would_be_new(s->call, name) || owner_takes_new_name(s->call))
+		take_interest(s, sub, name);
+}
+
+/* Without one, because there were too many new names: when it comes up again there may be room. */
+static struct interest *interest_of(struct stream *s, struct engine_sub *sub)
+{
+	const char *name = engine_sub_name(sub, NULL);
+	if (!engine_sub_user(sub) && engine_sub_is_possible(sub) && owner_has_new_names(s->call->conn) &&
+		(!interest_would_be_new(s->call, name) || owner_takes_new_name(s->call)))
+		take_interest(s, sub, name);
+	return engine_sub_user(sub);
 }
 
 static void on_unsubscribed(void *arg, struct engine_sub *sub)
@@ -245,7 +261,7 @@ static void offer(struct stream *s, struct engine_sub *sub, struct version *v)
 
 static void answer(struct stream *s, struct engine_sub *sub)
 {
-	struct interest *i = engine_sub_user(sub);
+	struct interest *i = interest_of(s, sub);
 	struct version *v = NULL;
 	char nonce[ENGINE_NONCE_MAX];
 	switch (i ? interest_answer(i, &v) : ANSWER_ABSENT) {

@@ -45,6 +45,7 @@ static void *run(void *arg)
 		timers_run(&w->timers, w->now_ms);
 		more = calls_pump(w);
 		outbox_flush(w);
+		owners_tell(w);
 		drain_finish(w);
 	}
 }
@@ -98,6 +99,7 @@ void worker_done(struct worker *w)
 		discard_queue(w);
 	invariant(!w->calls);
 	slots_free(w);
+	owners_free(w);
 	quarantines_free(w);
 	timers_done(&w->timers);
 	policy_unref(w->policy);

@@ -303,10 +303,13 @@ struct sds_limits rig_limits(void)
 	return (struct sds_limits){.connections = 1000,
 		.connections_per_identity = 900,
 		.streams_per_connection = 1024,
+		.streams_per_identity = 100000,
 		.names_per_stream = 100,
 		.names_per_request = 200,
 		.streams_per_second = 1000,
 		.requests_per_second = 4000,
+		.new_names_per_connection = 10000,
+		.new_names_per_identity = 50000,
 		.message_bytes = 4 << 20,
 		.memory_bytes = RIG_MEMORY_BYTES,
 		.fetch_wait_ms = 300};

@@ -43,7 +43,8 @@ static const char everything[] =
 	"state: {path: /var/lib/x, seal: {file: /etc/seal.key}}\n"
 	"admin: {path: /run/leafcast/a.sock}\n"
 	"limits: {connections: 100, connections_per_identity: 50, streams_per_connection: 1024, names_per_stream: 7, "
-	"names_per_request: 8, streams_per_second: 9, requests_per_second: 10, fetch_wait: 0s, message_bytes: 65536, "
+	"names_per_request: 8, streams_per_second: 9, requests_per_second: 10, streams_per_identity: 2048, "
+	"new_names_per_connection: 11, new_names_per_identity: 12, fetch_wait: 0s, message_bytes: 65536, "
 	"memory_bytes: 16777216}\n"
 	"authorities:\n"
 	"  lab: {type: builtin, key: rsa-3072, common_name: Lab Root}\n"
@@ -88,6 +89,9 @@ static void test_settings(void **state)
 	assert_int_equal(c->limits.names_per_request, 8);
 	assert_int_equal(c->limits.streams_per_second, 9);
 	assert_int_equal(c->limits.requests_per_second, 10);
+	assert_int_equal(c->limits.streams_per_identity, 2048);
+	assert_int_equal(c->limits.new_names_per_connection, 11);
+	assert_int_equal(c->limits.new_names_per_identity, 12);
 	assert_int_equal(c->limits.fetch_wait_ms, 0);
 	assert_int_equal(c->limits.message_bytes, 65536);
 	assert_int_equal(c->limits.memory_bytes, 16777216);
@@ -188,6 +192,9 @@ static void test_defaults(void **state)
 	assert_int_equal(c->limits.names_per_request, 10000);
 	assert_int_equal(c->limits.streams_per_second, 1000);
 	assert_int_equal(c->limits.requests_per_second, 4000);
+	assert_int_equal(c->limits.streams_per_identity, 100000);
+	assert_int_equal(c->limits.new_names_per_connection, 10000);
+	assert_int_equal(c->limits.new_names_per_identity, 50000);
 	assert_int_equal(c->limits.fetch_wait_ms, 10000);
 	assert_int_equal(c->limits.message_bytes, 4 << 20);
 	assert_int_equal(c->limits.memory_bytes, 0);

@@ -106,9 +106,9 @@ static void set_tls(struct setup *s, const struct authority *clients)
 	assert_null(sds_server_set_tls(s->r->server, 0, s->own, &trust, 1));
 }
 
-static struct setup begin(unsigned workers)
+static struct setup begin_limited(unsigned workers, const struct sds_limits *l)
 {
-	struct setup s = {.r = rig_make(workers, everything)};
+	struct setup s = {.r = rig_make_limited(workers, everything, l)};
 	s.mesh = make_authority("mesh");
 	s.other = make_authority("other");
 	set_tls(&s, &s.mesh);
@@ -117,6 +117,12 @@ static struct setup begin(unsigned workers)
 	rig_publish(s.r, "roots", NULL);
 	rig_start(s.r);
 	return s;
+}
+
+static struct setup begin(unsigned workers)
+{
+	const struct sds_limits l = rig_limits();
+	return begin_limited(workers, &l);
 }
 
 static void end(struct setup *s)
@@ -182,6 +188,45 @@ static void test_serves_clients_of_the_authority(void **state)
 		assert_int_equal(receive(&s, &p).count, 1);
 		hang_up(&p);
 	}
+	end(&s);
+}
+
+/* On TCP connections count once they have a call, by the names in the client's certificate. */
+static void test_connections_per_identity(void **state)
+{
+	(void)state;
+	struct sds_limits l = rig_limits();
+	l.connections_per_identity = 2;
+	struct setup s = begin_limited(1, &l);
+	struct peer p[2];
+	for (int i = 0; i < 2; i++) {
+		p[i] = dial(&s, &s.mesh, 3600, "URI:spiffe://rig/a");
+		assert_int_equal(receive(&s, &p[i]).count, 1);
+	}
+	assert_refused(&s, dial(&s, &s.mesh, 3600, "URI:spiffe://rig/a"), 8);
+	assert_true(rig_counted_limit(s.r, "connections_per_identity"));
+	struct peer other = dial(&s, &s.mesh, 3600, "URI:spiffe://rig/b");
+	assert_int_equal(receive(&s, &other).count, 1);
+	hang_up(&other);
+	for (int i = 0; i < 2; i++)
+		hang_up(&p[i]);
+	end(&s);
+}
+
+static void test_connections(void **state)
+{
+	(void)state;
+	struct sds_limits l = rig_limits();
+	l.connections = 2;
+	struct setup s = begin_limited(1, &l);
+	struct peer p[2] = {
+		dial(&s, &s.mesh, 3600, "URI:spiffe://rig/a"), dial(&s, &s.mesh, 3600, "URI:spiffe://rig/b")};
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(receive(&s, &p[i]).count, 1);
+	assert_refused(&s, dial(&s, &s.mesh, 3600, "URI:spiffe://rig/c"), 8);
+	assert_true(rig_counted_limit(s.r, "connections"));
+	for (int i = 0; i < 2; i++)
+		hang_up(&p[i]);
 	end(&s);
 }
 
@@ -301,6 +346,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_serves_clients_of_the_authority),
+		cmocka_unit_test(test_connections_per_identity),
+		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_others_stay_outside),
 		cmocka_unit_test(test_replaced_in_place),
 		cmocka_unit_test(test_trust_is_taken_back),
