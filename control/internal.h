@@ -118,7 +118,13 @@ struct entry {
 	struct version *previous;	 /* the one before current, for whoever holds it still; or NULL */
 	struct quarantined *quarantined; /* of current, by entry_prev, entry_next */
 	enum control_verdict verdict;	 /* as it was told last */
-	int64_t hasten_at_ms;		 /* wall: renew then, for a node that refused current; 0: none */
+	struct verdict {
+		enum control_verdict what;
+		size_t refused; /* nodes that NACKed current */
+		size_t taken;	/* streams of other nodes that ACKed it */
+	} judged;
+	int64_t judged_at_ms; /* 0: not since something began or ended */
+	int64_t hasten_at_ms; /* wall: renew then, for a node that refused current; 0: none */
 	/* For what held version which version's renewal was brought forward: once for each. */
 	struct hastened {
 		char held[VERSION_ID_SIZE], version[VERSION_ID_SIZE];
@@ -342,13 +348,8 @@ void quarantine_publish(struct entry *e); /* tell the workers all of this entry'
 void quarantine_free(struct control *c);
 /** May a line be written about this NACK? *ret_unsaid: how many were not. */
 bool quarantine_may_speak(struct control *c, const struct report *r, const struct entry *e, uint64_t *ret_unsaid);
-/* quarantine_verdict.c: is it the node or the version? */
-struct verdict {
-	enum control_verdict what;
-	size_t refused; /* nodes that NACKed current */
-	size_t taken;	/* streams of other nodes that ACKed it */
-};
-struct verdict quarantine_verdict(const struct entry *e);
+/** quarantine_verdict.c: is it the node or the version? Of an entry with many streams as of a second ago at most. */
+struct verdict quarantine_verdict(struct entry *e);
 struct quarantined *quarantine_find(
 	const struct control *c, const char *identity, const char *node, const struct entry *e, const char *version);
 

@@ -106,7 +106,7 @@ static void collect_held(void *arg, struct metrics_sink *sink)
 
 static void collect_life(void *arg, struct metrics_sink *sink)
 {
-	const struct control *c = arg;
+	struct control *c = arg;
 	size_t counts[LIFE_LEVELS] = {0};
 	int64_t now = control_now_ms(c);
 	for (const struct entry *e = c->entries; e; e = e->hh.next)
@@ -129,9 +129,9 @@ static void collect_wanted_unknown(void *arg, struct metrics_sink *sink)
 
 static void collect_quarantined(void *arg, struct metrics_sink *sink)
 {
-	const struct control *c = arg;
+	struct control *c = arg;
 	size_t counts[VERDICT_VERSION + 1] = {0};
-	for (const struct entry *e = c->quarantine ? c->entries : NULL; e; e = e->hh.next) {
+	for (struct entry *e = c->quarantine ? c->entries : NULL; e; e = e->hh.next) {
 		const struct verdict v = quarantine_verdict(e);
 		counts[v.what] += v.refused;
 	}

@@ -343,6 +343,7 @@ void quarantine_end_entry(struct control *c, struct entry *e, const char *kept)
 			end(q, QUARANTINE_NEWER);
 	}
 	replan_hastened(e);
+	e->judged_at_ms = 0;
 	if (!e->quarantined)
 		e->verdict = VERDICT_UNDECIDED;
 }

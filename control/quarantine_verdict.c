@@ -1,5 +1,6 @@
 /* control/quarantine_verdict.c - is it the node or the version? Told by what others made of the same version, computed
  * from what is known now. Also what there is to see, and the operator's `retry`. */
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,18 +29,30 @@ static bool is_taken_elsewhere(const struct entry *e, const struct subscriber *s
 		e->control, identity_key(s->identity), s->node ? s->node->id : "", e, version_id(e->current));
 }
 
-struct verdict quarantine_verdict(const struct entry *e)
+static struct verdict judge(const struct entry *e)
 {
 	struct verdict v = {VERDICT_UNDECIDED, 0, 0};
 	const struct quarantined *q;
 	DL_FOREACH2(e->quarantined, q, entry_next)
 	v.refused++;
-	if (!v.refused)
-		return v;
-	for (const struct subscriber *s = e->subscribers; s; s = s->next)
+	for (const struct subscriber *s = v.refused ? e->subscribers : NULL; s; s = s->next)
 		v.taken += is_taken_elsewhere(e, s);
-	v.what = v.taken ? VERDICT_NODE : v.refused > 1 ? VERDICT_VERSION : VERDICT_UNDECIDED;
+	if (v.refused)
+		v.what = v.taken ? VERDICT_NODE : v.refused > 1 ? VERDICT_VERSION : VERDICT_UNDECIDED;
 	return v;
+}
+
+/* A whole fleet that refuses a version at once must not cost a look at every stream for each of its NACKs. */
+enum { MANY_STREAMS = 1024 };
+
+struct verdict quarantine_verdict(struct entry *e)
+{
+	int64_t now = control_now_ms(e->control), age = now - e->judged_at_ms;
+	if (e->subscriber_count <= MANY_STREAMS || !e->judged_at_ms || age < 0 || age >= MS_PER_S) {
+		e->judged = judge(e);
+		e->judged_at_ms = now;
+	}
+	return e->judged;
 }
 
 void quarantine_tell_verdict(struct entry *e)

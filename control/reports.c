@@ -111,6 +111,8 @@ static void nacked(struct control *c, unsigned worker, const struct report *r)
 		LS("identity", identity_text(r->identity)), LS("version", r->nacked_version), LI("code", r->nack_code),
 		LS("message", s->nack_text), LB("held_back", held_back), LS("verdict", control_verdict_name(v.what)),
 		LI("refused_by_nodes", v.refused), LI("taken_by_streams", v.taken), LI("unsaid", unsaid));
+	audit_record(c, NULL, "secret.nacked", entry_key_text(e->key), r->nacked_version, identity_text(r->identity),
+		e->last_nack);
 }
 
 static void read_report(struct control *c, unsigned worker, const struct report *r)

@@ -1,6 +1,9 @@
 /* The quarantine on control's side, each of its traps: what is kept from whom, for how long, over restarts, and what
  * there is to see of it. What a stream gets meanwhile: tests/unit/sds/test_quarantine.c. */
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include "control/rig.h"
 #include "base/anchors.h"
 
@@ -136,6 +139,33 @@ static struct control_secret secret(struct rig *r, const char *entry)
 	return seen.s;
 }
 
+/* --- the trail --- */
+
+struct trail {
+	const char *event;
+	char text[1024];
+	bool done;
+};
+
+static void see_trail(void *arg, struct fault *f, const struct store_audit_page *page)
+{
+	struct trail *t = arg;
+	assert_null(f);
+	for (size_t i = 0; i < page->count; i++)
+		if (strcmp(page->records[i].event, t->event) == 0)
+			(void)snprintf(t->text, sizeof t->text, "%s", page->records[i].detail);
+	t->done = true;
+}
+
+static const char *audited(struct rig *r, const char *event)
+{
+	static struct trail t;
+	t = (struct trail){.event = event};
+	control_audit_read(r->control, 0, 1000, see_trail, &t);
+	rig_until(r, t.done);
+	return t.text;
+}
+
 /* --- */
 
 static void told_counted_shown_logged(void **state)
@@ -172,6 +202,8 @@ static void told_counted_shown_logged(void **state)
 	assert_non_null(strstr(line, v2));
 	assert_non_null(strstr(line, "\"code\":13"));
 	assert_non_null(strstr(line, "it says: \\\"no\\\""));
+
+	assert_non_null(strstr(audited(r, "secret.nacked"), "it says: "));
 
 	/* The same again, and of what was offered in its place: no news for the workers. */
 	size_t times = rig_times(r, TOLD_QUARANTINE, "web");
@@ -216,6 +248,41 @@ static void kept_over_restarts(void **state)
 	rotate(r, "web", v3);
 	restart(r);
 	assert_null(rig_last(r, TOLD_QUARANTINE, "web"));
+}
+
+static void let_files_grow(bool on)
+{
+	struct rlimit l;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+	l.rlim_cur = on ? l.rlim_max : 0;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+/* While the disk is full the quarantine holds all the same, and it is written when there is room: what was begun and
+ * what was ended. */
+static void a_full_disk_is_caught_up_with(void **state)
+{
+	struct rig *r = *state;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	say(r, 1, 7, "old", "web", REPORT_NACKED, v1);
+	rig_until(r, !store_pending(r->store));
+	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC)); /* the log is a file, too */
+	let_files_grow(false);
+	say(r, 2, 7, "new", "web", REPORT_NACKED, v1);
+	assert_true(rig_last(r, TOLD_QUARANTINE, "web")->on);
+	size_t count = 0;
+	control_retry(r->control, "web", "old", "uid 0", &count, rig_on_done, r);
+	rig_until(r, r->done);
+	assert_null(r->fault);
+	rig_until(r, !store_pending(r->store));
+	let_files_grow(true);
+	log_set_fd(log_fd);
+	rig_until(r, store_pending(r->store)); /* the watch tries again */
+	rig_until(r, !store_pending(r->store));
+	restart(r);
+	struct seen s = look(r, NULL);
+	assert_int_equal(s.count, 1);
+	assert_string_equal(s.node, "new");
 }
 
 /* The same content put again is no newer version. */
@@ -502,6 +569,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_rig(told_counted_shown_logged),
 		with_rig(kept_over_restarts),
+		with_rig(a_full_disk_is_caught_up_with),
 		with_rig(same_content_ends_nothing),
 		with_rig(an_ack_after_a_nack_proves_nothing),
 		with_rig(what_all_refuse_is_a_bad_version),
