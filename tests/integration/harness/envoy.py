@@ -14,12 +14,12 @@ START_S = 30
 class Envoy:
     """config: a bootstrap as a dict. files: further ones by name, which the bootstrap finds by "{folder}/NAME"."""
 
-    def __init__(self, folder, config, files=None, user=None, concurrency=1, log_level="info"):
+    def __init__(self, folder, config, files=None, user=None, concurrency=1, log_level="info", version=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         self.config, self.user, self.process = config, user, None
-        self.log_level, self.concurrency = log_level, concurrency
+        self.log_level, self.concurrency, self.version = log_level, concurrency, version
         for name, content in {**(files or {}), "envoy.yaml": config}.items():
             path = self.folder / name
             path.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
@@ -31,7 +31,9 @@ class Envoy:
     def spawn(self):
         address = self.folder / "admin.address"
         address.unlink(missing_ok=True)
-        program = paths.envoy() if self.user is None else paths.for_other_users(paths.envoy(), self.folder.parent)
+        program = paths.envoy(self.version)
+        if self.user is not None:
+            program = paths.for_other_users(program, self.folder.parent)
         self.process = process.Process(
             [program, "-c", str(self.folder / "envoy.yaml"), "--disable-hot-restart", "-l", self.log_level,
              "--concurrency", str(self.concurrency), "--admin-address-path", str(address)],

@@ -46,6 +46,7 @@ class _Engine:
         if request.HasField("error_detail"):
             self.rejected[name] = version
             self.server._rejected.add(name)
+            self.server.nacks.append((name, request.error_detail.message))
         else:
             self.acked = request.response_nonce
         return name
@@ -142,6 +143,7 @@ class Model:
     def __init__(self, address):
         self.address, self.identifier = address, "model"
         self._store, self._streams, self._rejected = {}, {}, set()
+        self.nacks = []                                             # (name, message), as they came
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
@@ -149,9 +151,10 @@ class Model:
         assert ready.wait(10)
 
     # --- for the test ------------------------------------------------------------------------------------------------
-    def put(self, secret):
+    def put(self, secret, version=None):
+        """version: another one than its hash, for content that is sent again."""
         content = secret.SerializeToString(deterministic=True)
-        self._change(secret.name, (hashlib.sha256(content).hexdigest()[:16], content))
+        self._change(secret.name, (version or hashlib.sha256(content).hexdigest()[:16], content))
 
     def delete(self, name):
         self._change(name, None)

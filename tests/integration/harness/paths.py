@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "examples"
 CI = os.environ.get("CI") == "true"
+ENVOYS = [line for line in (ROOT / "tests/envoys.txt").read_text().split("\n") if line and line[0] != "#"]
 
 
 def missing(what):
@@ -26,12 +27,15 @@ def leafcast():
     return path
 
 
-def envoy():
-    """The program itself, not the wrapper script of the package: signals reach it and it has no parent to outlive."""
-    own = os.environ.get("ENVOY_BIN")
-    found = [own] if own else glob.glob(os.path.join(sys.prefix, "lib/python3*/site-packages/envoy/_bin/envoy"))
+def envoy(version=None):
+    """The program itself, not the wrapper script of the package: signals reach it and it has no parent to outlive.
+    version: one of ENVOYS; None: the newest, or $ENVOY_BIN."""
+    own = os.environ.get("ENVOY_BIN") if version is None else None
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    home = sys.prefix if version in (None, ENVOYS[-1]) else os.path.join(cache, "leafcast/envoy-" + version)
+    found = [own] if own else glob.glob(os.path.join(home, "lib/python3*/site-packages/envoy/_bin/envoy"))
     if not found:
-        missing("envoy")
+        missing("envoy %s" % (version or ENVOYS[-1]))
     return found[0]
 
 
