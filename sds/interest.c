@@ -114,8 +114,10 @@ void interest_free(struct interest *i)
 	identity_unref(i->identity);
 	node_unref(i->node);
 	entry_key_unref(i->entry);
-	if (i->nack)
-		free(i->nack->text);
-	free(i->nack);
+	for (struct nack *n; (n = i->nacks);) {
+		LL_DELETE(i->nacks, n);
+		free(n->text);
+		free(n);
+	}
 	free(i);
 }

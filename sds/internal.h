@@ -276,10 +276,11 @@ struct interest {
 	bool delta;
 	char acked[ENGINE_VERSION_LEN + 1];
 	struct nack {
+		struct nack *next;
 		int code;
 		char *text;
 		char version[ENGINE_VERSION_LEN + 1];
-	} * nack;
+	} * nacks; /* not told yet, oldest first, one a version, at most ENGINE_NACKED_MAX */
 };
 
 /* --- interest.c --- */

@@ -44,12 +44,13 @@ static void fill(struct report *r, struct interest *i)
 	if (i->sub && !*held)
 		held = engine_sub_claimed(i->sub);
 	(void)snprintf(r->held_version, sizeof r->held_version, "%s", held);
-	if (i->nack) {
-		r->nack_code = i->nack->code;
-		r->nack_text = TAKE(i->nack->text);
-		memcpy(r->nacked_version, i->nack->version, sizeof i->nack->version);
-		free(i->nack);
-		i->nack = NULL;
+	struct nack *n = i->nacks;
+	if (n) {
+		LL_DELETE(i->nacks, n);
+		r->nack_code = n->code;
+		r->nack_text = TAKE(n->text);
+		memcpy(r->nacked_version, n->version, sizeof n->version);
+		free(n);
 	}
 	i->told = i->told || (i->report & REPORT_WANTED);
 	i->report = 0;
@@ -63,7 +64,9 @@ static void post(struct worker *w, size_t count, bool stopped)
 		struct interest *i = w->outbox;
 		DL_DELETE2(w->outbox, i, out_prev, out_next);
 		fill(&b->reports[n], i);
-		if (!i->call)
+		if (i->nacks)
+			outbox_note(w, i, REPORT_NACKED); /* a report has room for one */
+		else if (!i->call)
 			interest_free(i);
 	}
 	b->applied_seq = w->reported_seq = w->applied_seq;

@@ -87,6 +87,28 @@ static void on_acked(void *arg, struct engine_sub *sub, const char *version, int
 	outbox_note(s->call->worker, i, REPORT_ACKED);
 }
 
+/* The one of this version that control was not told of yet. A refusal of one version must not hide that of another:
+ * a NACK may bring the last ACKed content back at once, and that may be refused as well. */
+static struct nack *nack_of(struct interest *i, const char *version)
+{
+	struct nack *n;
+	size_t count = 0;
+	LL_FOREACH (i->nacks, n) {
+		if (strcmp(n->version, version) == 0)
+			return n;
+		count++;
+	}
+	if (count < ENGINE_NACKED_MAX) {
+		n = mem_new(struct nack);
+	} else {
+		n = i->nacks;
+		LL_DELETE(i->nacks, n);
+	}
+	(void)snprintf(n->version, sizeof n->version, "%s", version);
+	LL_APPEND(i->nacks, n);
+	return n;
+}
+
 static void on_nacked(
 	void *arg, struct engine_sub *sub, const char *version, int code, const char *text, size_t text_len)
 {
@@ -95,12 +117,10 @@ static void on_nacked(
 	if (!i)
 		return;
 	version_unrefp(&i->offered);
-	if (!i->nack)
-		i->nack = mem_new(struct nack);
-	free(i->nack->text);
-	i->nack->text = request_redact((struct view){text, text_len});
-	i->nack->code = code;
-	(void)snprintf(i->nack->version, sizeof i->nack->version, "%s", version);
+	struct nack *n = nack_of(i, version);
+	free(n->text);
+	n->text = request_redact((struct view){text, text_len});
+	n->code = code;
 	meters_nack(s->call->worker->server);
 	outbox_note(s->call->worker, i, REPORT_NACKED);
 }

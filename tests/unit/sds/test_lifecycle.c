@@ -167,15 +167,16 @@ static bool is_held(void *arg)
 	return ((struct rig *)arg)->untaken[0] == 1;
 }
 
-/* design: invariant 8. While control does not read, what happens coalesces: one batch is under way, and the next holds
- * one report per subscription however much happened. */
+/* design: invariant 8. While control does not read, what happens coalesces: one batch is under way, and then there is
+ * one report per subscription however much happened. NACKs of other versions follow, oldest first: none hides another.
+ */
 static void test_reports_coalesce(void **state)
 {
 	(void)state;
 	struct rig *r = rig_new(1, everything);
 	struct rpc_client *c = rig_dial(r);
 	struct xds_answer a;
-	char id[33];
+	char id[33], refused[5][33];
 	struct rpc_stream *s = subscribe(c, "roots");
 	(void)rig_wait_report(r, c, 0, "roots", REPORT_WANTED);
 	rig_settle(r);
@@ -190,6 +191,8 @@ static void test_reports_coalesce(void **state)
 				   .version = a.version,
 				   .error = i % 2 ? "no" : NULL,
 				   .names = {"roots"}});
+		if (i % 2)
+			memcpy(refused[i / 2], id, sizeof id);
 		if (i % 2 && *a.version) { /* what was ACKed before comes once more */
 			rig_receive(r, c, s, false, &a);
 			rig_ask(s, &(struct xds_ask){.nonce = a.nonce, .version = a.version, .names = {"roots"}});
@@ -201,7 +204,11 @@ static void test_reports_coalesce(void **state)
 	rig_release_taken(r);
 	const struct rig_report *q = rig_wait_report(r, c, reports, "roots", REPORT_ACKED | REPORT_NACKED);
 	assert_int_equal(q - r->reports, reports);
-	assert_string_equal(q->nacked, id);
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		q = rig_wait_report(r, c, reports + i, "roots", REPORT_NACKED);
+		assert_int_equal(q - r->reports, reports + i);
+		assert_string_equal(q->nacked, refused[i]);
+	}
 	rpc_stream_free(s);
 	rpc_client_close(c);
 	rig_free(r);
