@@ -57,6 +57,7 @@ static void on_watch(void *arg)
 	bundles_retry(c);
 	trust_watch(c, now);
 	quarantine_sweep(c, now);
+	revocations_watch(c);
 	start_check_ready(c);
 	timer_start(c->watch, WATCH_MS);
 }
@@ -143,8 +144,8 @@ static void load_damaged(void *arg, struct fault *f)
 static void load_fact(void *arg, const char *key, int64_t value)
 {
 	struct loading *l = arg;
-	(void)value;
 	versions_load_pin(l->c, key, l->drop);
+	revocation_load(l->c, key, value, l->drop);
 }
 
 static void on_dropped(void *arg, struct fault *f)
@@ -344,6 +345,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 
 static void free_control(struct control *c)
 {
+	revocations_free(c);
 	while (c->subscribers)
 		subscriber_gone(c, c->subscribers);
 	quarantine_free(c);
@@ -390,6 +392,7 @@ static void close_step(void *arg)
 void control_close(struct control *c, void (*closed)(void *arg), void *arg)
 {
 	c->closing = true;
+	revocations_close(c);
 	store_stop_tasks(c->o.store);
 	c->closed = closed;
 	c->closed_arg = arg;

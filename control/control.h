@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/attr.h"
+#include "ca-client/ca.h"
 #include "cache/version.h"
 #include "control/identity.h"
 struct anchors;
@@ -83,6 +84,16 @@ void control_retry(struct control *c, const char *name, const char *node, const 
  * INVALID (expired, or a bundle that follows its authorities). */
 void control_rollback(
 	struct control *c, const char *name, const char *version, const char *by, control_done_fn *done, void *arg);
+/** outcome: what the authority did of it, in words, borrowed; f NULL only. */
+typedef void control_revoked_fn(void *arg, struct fault *f, const char *outcome);
+/** A new certificate first, pushed and ACKed (silent proxies are waited for 30 s); then the one served until now is
+ * revoked where the authority can, and its key destroyed. Goes on over restarts. done: at the end; or with a fault as
+ * soon as a step fails, though it goes on being tried. NOT_FOUND, INVALID (put, or a bundle), CONFLICT (it is under
+ * way). */
+void control_revoke(struct control *c, const char *name, enum ca_reason reason, const char *by,
+	control_revoked_fn *done, void *arg);
+/** "key-compromise", "superseded", ... (RFC 5280). */
+bool ca_reason_parse(const char *text, enum ca_reason *ret);
 /** on: the version that is served is not renewed before its last fifth of life, unless by control_rotate(). */
 void control_pin(struct control *c, const char *name, bool on, const char *by, control_done_fn *done, void *arg);
 struct control_version {

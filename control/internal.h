@@ -208,8 +208,9 @@ struct control {
 	bool completing;	 /* the first start is being marked complete */
 	void (*ready)(void *arg, struct fault *f);
 	void *ready_arg;
-	struct timer *audit_head; /* hourly */
-	struct timer *watch;	  /* clock jumps, ends of quarantines */
+	struct revocation *revocations; /* under way */
+	struct timer *audit_head;	/* hourly */
+	struct timer *watch;		/* clock jumps, ends of quarantines */
 	int64_t clock_offset_ms;
 	struct absent *absent;
 	int64_t trust_used_ms;	  /* wall: when it was last looked which anchors are in use */
@@ -287,6 +288,15 @@ void versions_served(struct entry *e, const struct version *v); /* before it bec
 void versions_before_rewrite(const struct entry *e, struct store_tx *tx);
 /** A fact of the store: where it is a pin, it holds again, or goes. */
 void versions_load_pin(struct control *c, const char *fact, struct store_tx *drop);
+
+/* revoke.c */
+bool version_is_revoked(const struct entry *e, const char *id); /* or will be */
+bool entry_is_revoked(const struct entry *e);			/* what it serves is to be replaced at once */
+void revocations_watch(struct control *c);
+/** A fact of the store: where it is a revocation, it goes on. */
+void revocation_load(struct control *c, const char *fact, int64_t value, struct store_tx *drop);
+void revocations_close(struct control *c); /* who waits hears so */
+void revocations_free(struct control *c);
 
 /* brought.c */
 /** The one entry with a version that has this name or text. NOT_FOUND; CONFLICT: there are several. */

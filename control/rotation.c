@@ -42,7 +42,7 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 		.renew_to_percent = p->renew_to_percent,
 		.keep_fresh = rotation_is_kept_fresh(e, now),
 		.pinned = e->pinned,
-		.ordered = e->ordered || (e->outdated && !e->pinned),
+		.ordered = e->ordered || (e->outdated && !e->pinned) || entry_is_revoked(e),
 		.hasten_at_ms = e->hasten_at_ms,
 		.retry_at_ms = e->retry_at_ms};
 	if (e->current) {

@@ -156,7 +156,7 @@ static struct fault *choose(const struct entry *e, const char *wanted, int64_t n
 	for (size_t i = 0; i < e->past_count; i++) {
 		const struct past_version *p = &e->past[i];
 		bool is_meant = wanted ? strncmp(p->id, wanted, strlen(wanted)) == 0 : p->not_after_ms > now;
-		if (!is_meant || strcmp(p->id, current) == 0)
+		if (!is_meant || strcmp(p->id, current) == 0 || version_is_revoked(e, p->id))
 			continue;
 		if (wanted && found)
 			return fault_new(

@@ -20,6 +20,7 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/get", route_get},
 	{"POST", "/v1/versions", route_versions},
 	{"POST", "/v1/rollback", route_rollback},
+	{"POST", "/v1/revoke", route_revoke},
 	{"POST", "/v1/pin", route_pin},
 	{"POST", "/v1/unpin", route_unpin},
 	{"POST", "/v1/audit", route_audit},

@@ -25,6 +25,7 @@ void route_retry(void *admin, struct http_exchange *x);	      /* POST /v1/retry 
 void route_get(void *admin, struct http_exchange *x);	      /* POST /v1/get {name} */
 void route_versions(void *admin, struct http_exchange *x);    /* POST /v1/versions {name} */
 void route_rollback(void *admin, struct http_exchange *x);    /* POST /v1/rollback {name, version?} */
+void route_revoke(void *admin, struct http_exchange *x);      /* POST /v1/revoke {name, reason?} */
 void route_pin(void *admin, struct http_exchange *x);	      /* POST /v1/pin {name} */
 void route_unpin(void *admin, struct http_exchange *x);	      /* POST /v1/unpin {name} */
 void route_log_level(void *admin, struct http_exchange *x);   /* POST /v1/log-level {level} */

@@ -12,6 +12,7 @@ static const struct cli_command *const commands[] = {
 	&cli_rotate,
 	&cli_versions,
 	&cli_rollback,
+	&cli_revoke,
 	&cli_pin,
 	&cli_unpin,
 	&cli_retry,

@@ -43,6 +43,7 @@ extern const struct cli_command cli_rotate;
 extern const struct cli_command cli_status;
 extern const struct cli_command cli_versions;
 extern const struct cli_command cli_rollback;
+extern const struct cli_command cli_revoke;
 extern const struct cli_command cli_pin;
 extern const struct cli_command cli_unpin;
 extern const struct cli_command cli_backup;

@@ -1,6 +1,8 @@
 #include "fake_ca.h"
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
 #include "base/anchors.h"
 #include "base/clock.h"
 #include "base/io/loop.h"
@@ -17,6 +19,9 @@ struct fake_op {
 	int64_t lifetime_ms, deadline_ms;
 	bool late, cancelled;
 	ca_issued_fn *done;
+	ca_revoked_fn *revoked; /* instead: it is a revocation */
+	char serial[64];
+	enum ca_reason reason;
 	void *arg;
 };
 
@@ -91,6 +96,7 @@ static void complete(struct fake_op *op, struct fault *fault, struct ca_answer *
 {
 	struct fake_ca *f = op->owner;
 	ca_issued_fn *done = op->done;
+	ca_revoked_fn *revoked = op->revoked;
 	void *arg = op->arg;
 	DL_DELETE(f->ops, op);
 	f->running--;
@@ -98,7 +104,10 @@ static void complete(struct fake_op *op, struct fault *fault, struct ca_answer *
 	X509_REQ_free(op->csr);
 	san_set_free(&op->sans);
 	free(op);
-	done(arg, fault, answer);
+	if (revoked)
+		revoked(arg, fault);
+	else
+		done(arg, fault, answer);
 	if (f->closed)
 		timer_start(f->turn, 0);
 }
@@ -115,6 +124,12 @@ static void on_due(void *arg)
 		if (op->script.retryable)
 			f = fault_set_retryable(f, op->script.retry_after_ms ? op->script.retry_after_ms : -1);
 		complete(op, f, NULL);
+	} else if (op->revoked) {
+		struct fake_ca *f = op->owner;
+		f->revocations++;
+		f->reason = op->reason;
+		memcpy(f->revoked, op->serial, sizeof f->revoked);
+		complete(op, NULL, NULL);
 	} else {
 		struct ca_answer *a = mem_new(struct ca_answer);
 		a->chain = sk_X509_new_null();
@@ -143,6 +158,26 @@ static struct ca_op *issue(struct ca *ca, const struct ca_request *r, ca_issued_
 	f->requests++;
 	if (++f->running > f->running_most)
 		f->running_most = f->running;
+	int64_t left = r->deadline_ms - clock_mono_ms(ca->env.clock);
+	op->late = op->script.delay_ms == FAKE_NEVER || op->script.delay_ms > left;
+	timer_start(op->timer, op->late ? (left > 0 ? left : 0) : op->script.delay_ms);
+	return (struct ca_op *)op;
+}
+
+static struct ca_op *begin_revocation(struct ca *ca, const struct ca_revocation *r, ca_revoked_fn *done, void *arg)
+{
+	struct fake_ca *f = fake_ca_of(ca);
+	struct fake_op *op = mem_new(struct fake_op);
+	op->owner = f;
+	op->script = f->has_next ? f->next : f->script;
+	f->has_next = false;
+	op->revoked = done;
+	op->arg = arg;
+	op->reason = r->reason;
+	(void)snprintf(op->serial, sizeof op->serial, "%s", credential_info(r->leaf)->serial);
+	op->timer = timer_new(ca->env.loop, on_due, op);
+	DL_APPEND(f->ops, op);
+	f->running++;
 	int64_t left = r->deadline_ms - clock_mono_ms(ca->env.clock);
 	op->late = op->script.delay_ms == FAKE_NEVER || op->script.delay_ms > left;
 	timer_start(op->timer, op->late ? (left > 0 ? left : 0) : op->script.delay_ms);
@@ -200,9 +235,10 @@ static void close_driver(struct ca *ca, void (*closed)(void *arg), void *arg)
 }
 
 static const struct ca_driver driver = {.type = "fake",
-	.capabilities = CA_TRUST_CHANGES,
+	.capabilities = CA_TRUST_CHANGES | CA_REVOKE,
 	.start = start,
 	.issue = issue,
+	.revoke = begin_revocation,
 	.cancel = cancel,
 	.anchors = anchors,
 	.close = close_driver};

@@ -33,6 +33,9 @@ struct fake_ca {
 	enum fault_code start_fault; /* 0: it becomes ready */
 	bool start_hangs;
 	/* seen */
+	size_t revocations;    /* answered without a fault */
+	enum ca_reason reason; /* of the last one */
+	char revoked[64];      /* its serial */
 	size_t starts, requests, answered, cancelled, running, running_most;
 	int64_t lifetime_ms; /* of the last request */
 	/* inner */
