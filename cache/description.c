@@ -31,6 +31,14 @@ void description_of_anchors(const struct anchors *a, struct description *ret)
 		cert_info_copy(anchors_info(a, i), &ret->certs[i]);
 }
 
+void description_copy(const struct description *from, struct description *ret)
+{
+	ret->count = from->count;
+	ret->certs = mem_array(struct cert_info, ret->count);
+	for (size_t i = 0; i < ret->count; i++)
+		cert_info_copy(&from->certs[i], &ret->certs[i]);
+}
+
 bool description_is_of(const struct description *d, const struct anchors *a)
 {
 	bool same = d->count == anchors_count(a);

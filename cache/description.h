@@ -17,6 +17,7 @@ struct description {
 /** INVALID: an issuer whose validity cannot be read. *ret is to be released all the same. */
 MUST_USE struct fault *description_of_credential(const struct credential *c, struct description *ret);
 void description_of_anchors(const struct anchors *a, struct description *ret);
+void description_copy(const struct description *from, struct description *ret);
 /** Are these its certificates, each by its SHA-256, in the same order? */
 bool description_is_of(const struct description *d, const struct anchors *a);
 /** The latest notBefore and the earliest notAfter of all. Wall, ms. */

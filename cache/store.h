@@ -155,6 +155,24 @@ void store_rotate_seal(struct store *s, const struct secret *given,
 /** One at a time. A consistent copy, as a file without a name: fd is the callee's, at its beginning. What is sealed in
  * it opens with the seal key of now; the seal key is not in it. */
 void store_backup(struct store *s, void (*done)(void *arg, struct fault *f, int fd, int64_t bytes), void *arg);
+/** Every version that is stored, by entry, oldest first; what the seal does not vouch for has damage, and of the rest
+ * only what could be read. Borrowed for the call. */
+struct description;
+struct store_listed {
+	struct entry_key *entry; /* NULL: unreadable */
+	const char *id;
+	enum secret_kind kind;
+	struct version_origin origin;
+	int64_t put_at_ms;
+	const struct description *description; /* NULL: damaged */
+	const char *damage;		       /* or NULL */
+};
+struct store_inventory {
+	const struct store_listed *versions;
+	size_t count;
+};
+void store_list(
+	struct store *s, void (*done)(void *arg, struct fault *f, const struct store_inventory *list), void *arg);
 /** End those under way: UNAVAILABLE. None may begin after it. */
 void store_stop_tasks(struct store *s);
 

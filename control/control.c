@@ -126,8 +126,10 @@ static void load_past(void *arg, const struct store_past *past)
 	struct entry *e = entry_make(l->c, key);
 	version_unref(e->previous);
 	e->previous = version_ref(past->version);
-	if (e->past_count == ENTRY_PAST_MAX)
-		return;
+	if (e->past_count == l->c->o.past_versions) {
+		entry_drop_oldest(e, l->drop);
+		l->dropped++;
+	}
 	struct past_version *p = &e->past[e->past_count++];
 	(void)snprintf(p->id, sizeof p->id, "%s", past->id);
 	p->not_after_ms = past->not_after_ms;
@@ -209,6 +211,9 @@ struct fault *control_new(const struct control_options *o, struct definitions *d
 {
 	struct control *c = mem_new(struct control);
 	c->o = *o;
+	if (!c->o.past_versions)
+		c->o.past_versions = 4;
+	invariant(c->o.past_versions <= ENTRY_PAST_MAX);
 	c->definitions = d;
 	c->generation = 1;
 	c->policy = policy_new(d, c->generation);

@@ -17,6 +17,7 @@ struct clock;
 struct control;
 struct credential;
 struct definitions;
+struct description;
 struct fault;
 struct http;
 struct inbox;
@@ -27,6 +28,9 @@ struct outlet;
 struct policy;
 struct store;
 
+/** Most earlier versions of an entry that can be kept. */
+enum { CONTROL_PAST_MAX = 8 };
+
 struct control_options {
 	struct loop *loop;
 	struct jobs *jobs;
@@ -35,6 +39,8 @@ struct control_options {
 	struct store *store;
 	struct metrics *metrics;
 	bool first_start;
+	unsigned past_versions;	 /* earlier ones that the store keeps of an entry, 1..CONTROL_PAST_MAX; 0: 4 */
+	int64_t past_expired_ms; /* and for how long after their end; they go when the next version comes */
 	/** A certificate of our own (secret_def.internal) was issued or renewed. */
 	void (*on_internal)(void *arg, const char *name);
 	/** The anchors of some authority changed. */
@@ -128,6 +134,22 @@ void control_rotate_seal(
 /** A consistent copy of all that is stored: a file without a name, the callee's. */
 typedef void control_copied_fn(void *arg, struct fault *f, int fd, int64_t bytes);
 void control_backup(struct control *c, const char *by, control_copied_fn *done, void *arg);
+
+/** --- every version that is stored or served, with who holds it --- */
+struct control_item {
+	const char *entry, *name, *id, *authority, *profile; /* name: "" where the record cannot be read */
+	enum secret_kind kind;				     /* 0: unreadable */
+	const struct description *description;		     /* NULL: damaged */
+	const char *damage;				     /* or NULL */
+	int64_t received_at_ms, stored_at_ms;		     /* stored_at_ms 0: in memory alone */
+	bool is_current, pinned;
+	size_t subscribers;	/* streams that ask for it now; of the current version alone */
+	size_t holders;		/* streams that hold this very version by their own word */
+	int64_t last_ack_at_ms; /* of this version, by a stream that is open; 0: none */
+};
+/** By entry, oldest first; borrowed for the call. f: owned by done; then nothing was shown. */
+void control_inventory(struct control *c, void (*fn)(void *arg, const struct control_item *item),
+	void (*done)(void *arg, struct fault *f), void *arg);
 
 /** --- what there is to see; everything borrowed for the call --- */
 struct control_subscriber {

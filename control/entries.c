@@ -62,6 +62,12 @@ void entry_free(struct entry *e)
 	free(e);
 }
 
+void entry_drop_oldest(struct entry *e, struct store_tx *tx)
+{
+	store_tx_drop_version(tx, e->key, e->past[0].id);
+	memmove(&e->past[0], &e->past[1], --e->past_count * sizeof e->past[0]);
+}
+
 void entry_drop_if_idle(struct entry *e)
 {
 	if (!e->def && !e->current && !e->subscribers && !e->issuance && !e->committing && !e->waiters && !e->awaited)

@@ -36,7 +36,7 @@ enum quarantine_event {
 };
 
 /* Earlier contents of an entry that the store still holds, for a rollback; the oldest goes when there are more. */
-enum { ENTRY_PAST_MAX = 4, VERSION_ID_SIZE = 33 };
+enum { ENTRY_PAST_MAX = CONTROL_PAST_MAX, VERSION_ID_SIZE = 33 };
 struct past_version {
 	char id[VERSION_ID_SIZE];
 	int64_t not_after_ms;
@@ -230,7 +230,8 @@ struct entry *entry_find_text(struct control *c, const char *text);
 struct entry *entry_make(struct control *c, struct entry_key *key); /* finds or adds */
 void entry_drop_if_idle(struct entry *e);			    /* frees one that means nothing to anybody */
 void entry_free(struct entry *e);
-struct entry_key *entry_key_internal(const char *name); /* of a certificate of our own */
+void entry_drop_oldest(struct entry *e, struct store_tx *tx); /* of its past versions */
+struct entry_key *entry_key_internal(const char *name);	      /* of a certificate of our own */
 
 /* outage.c */
 enum life_level outage_level(int64_t not_after_ms, int64_t life_ms, int64_t now_ms); /* pure */

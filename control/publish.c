@@ -86,17 +86,15 @@ void publish_absent(struct entry *e, int worker, enum absent_reason reason)
 			c->outlet->arg, worker, e->key, NULL, entry_key_name(e->key), reason, control_next_seq(c));
 }
 
-/* The version that was current becomes a past one; what is expired or beyond the limit leaves the store. */
+/* The version that was current becomes a past one; what is expired for long enough, or beyond the limit, leaves the
+ * store. */
 static void retire_current(struct entry *e, struct store_tx *tx)
 {
+	const struct control_options *o = &e->control->o;
 	int64_t now = control_now_ms(e->control);
-	if (e->current && e->past_count == ENTRY_PAST_MAX) {
-		store_tx_drop_version(tx, e->key, e->past[0].id);
-		memmove(&e->past[0], &e->past[1], --e->past_count * sizeof e->past[0]);
-	}
 	size_t kept = 0;
 	for (size_t i = 0; i < e->past_count; i++) {
-		if (e->past[i].not_after_ms < now)
+		if (e->past[i].not_after_ms < now - o->past_expired_ms)
 			store_tx_drop_version(tx, e->key, e->past[i].id);
 		else
 			e->past[kept++] = e->past[i];
@@ -104,6 +102,8 @@ static void retire_current(struct entry *e, struct store_tx *tx)
 	e->past_count = kept;
 	if (!e->current)
 		return;
+	while (e->past_count >= o->past_versions)
+		entry_drop_oldest(e, tx);
 	struct past_version *p = &e->past[e->past_count++];
 	(void)snprintf(p->id, sizeof p->id, "%s", version_id(e->current));
 	p->not_after_ms = version_not_after_ms(e->current);

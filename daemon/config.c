@@ -8,6 +8,7 @@
 #include "base/io/paths.h"
 #include "base/io/unix_socket.h"
 #include "base/mem.h"
+#include "control/control.h"
 #include "control/definitions.h"
 #include "daemon/config_errors.h"
 #include "daemon/config_parts.h"
@@ -69,6 +70,25 @@ static const struct field seal_fields[] = {
 };
 static const struct field_set seal_set = {"state.seal", seal_fields, ARRAY_LEN(seal_fields)};
 
+static const struct field retention_fields[] = {
+	{.key = "versions",
+		.type = FIELD_NUMBER,
+		FIELD_AT(struct config, past_versions),
+		.min = 1,
+		.max = CONTROL_PAST_MAX,
+		.initial = "4",
+		.restart = true,
+		.help = "earlier versions that are kept of each secret, for `leafcast rollback`"},
+	{.key = "expired",
+		.type = FIELD_DURATION,
+		FIELD_AT(struct config, past_expired_ms),
+		.max = INT64_C(3650) * 24 * 3600 * 1000,
+		.initial = "0s",
+		.restart = true,
+		.help = "how long an earlier version is kept after its end; it goes when the next version comes"},
+};
+static const struct field_set retention_set = {"state.retention", retention_fields, ARRAY_LEN(retention_fields)};
+
 static const struct field state_fields[] = {
 	{.key = "path",
 		.type = FIELD_PATH,
@@ -78,6 +98,7 @@ static const struct field state_fields[] = {
 		.otherwise = "`$STATE_DIRECTORY`, `/var/lib/leafcast`, or the XDG state folder",
 		.help = "the folder of everything that outlives a restart"},
 	{.key = "seal", .type = FIELD_GROUP, .group = &seal_set, .help = "the encryption of stored keys"},
+	{.key = "retention", .type = FIELD_GROUP, .group = &retention_set, .help = "what is kept of earlier versions"},
 };
 static const struct field_set state_set = {"state", state_fields, ARRAY_LEN(state_fields)};
 

@@ -47,9 +47,11 @@ struct config {
 	int64_t drain_grace_ms;
 	int64_t repush_ms; /* 0: never */
 	char *state_path;
-	char *seal_file;       /* NULL: seal.key in the state folder */
-	char *admin_path;      /* of the admin socket */
-	int64_t trust_soak_ms; /* moved into the definitions */
+	char *seal_file;	 /* NULL: seal.key in the state folder */
+	unsigned past_versions;	 /* earlier versions kept of each secret */
+	int64_t past_expired_ms; /* and for how long after they expired */
+	char *admin_path;	 /* of the admin socket */
+	int64_t trust_soak_ms;	 /* moved into the definitions */
 	struct sds_limits limits;
 	struct definitions *definitions; /* NULL once taken */
 };

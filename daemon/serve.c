@@ -235,6 +235,8 @@ static struct fault *make_control(struct serve *s)
 		.jobs = s->jobs,
 		.http = s->http,
 		.clock = clock_system(),
+		.past_versions = s->config->past_versions,
+		.past_expired_ms = s->config->past_expired_ms,
 		.store = s->store,
 		.metrics = s->metrics,
 		.first_start = first_start,

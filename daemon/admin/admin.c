@@ -28,6 +28,7 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/reload", route_reload},
 	{"POST", "/v1/seal/rotate", route_seal_rotate},
 	{"POST", "/v1/backup", route_backup},
+	{"GET", "/v1/inventory", route_inventory},
 	{"GET", "/metrics", route_metrics},
 	{"GET", "/healthz", route_healthz},
 	{"GET", "/readyz", route_readyz},

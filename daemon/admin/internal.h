@@ -31,6 +31,7 @@ void route_unpin(void *admin, struct http_exchange *x);	      /* POST /v1/unpin 
 void route_log_level(void *admin, struct http_exchange *x);   /* POST /v1/log-level {level} */
 void route_reload(void *admin, struct http_exchange *x);      /* POST /v1/reload */
 void route_audit(void *admin, struct http_exchange *x);	      /* POST /v1/audit {after, limit} */
+void route_inventory(void *admin, struct http_exchange *x);   /* GET /v1/inventory */
 void route_seal_rotate(void *admin, struct http_exchange *x); /* POST /v1/seal/rotate {key} */
 void route_backup(void *admin, struct http_exchange *x);      /* POST /v1/backup */
 void route_metrics(void *admin, struct http_exchange *x);

@@ -10,6 +10,7 @@
 static const struct cli_command *const commands[] = {
 	&cli_status,
 	&cli_rotate,
+	&cli_inventory,
 	&cli_versions,
 	&cli_rollback,
 	&cli_revoke,

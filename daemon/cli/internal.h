@@ -47,6 +47,7 @@ extern const struct cli_command cli_revoke;
 extern const struct cli_command cli_pin;
 extern const struct cli_command cli_unpin;
 extern const struct cli_command cli_backup;
+extern const struct cli_command cli_inventory;
 extern const struct cli_command cli_seal;
 
 /** One request to the admin socket: --admin, $LEAFCAST_ADMIN, then the default place. body NULL: GET. The answer's

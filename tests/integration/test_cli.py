@@ -10,7 +10,7 @@ from harness import envoy, leafcast, paths, pki, wait
 from harness.sds_client import SdsClient, secrets_of
 from harness.target import config
 
-VERBS = ["serve", "check", "status", "rotate", "retry", "put", "get", "delete", "envoy", "seal", "backup", "restore"]
+VERBS = ["serve", "check", "status", "rotate", "retry", "put", "get", "delete", "envoy", "seal", "backup", "restore", "inventory"]
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,19 @@
-"""The state as a whole: its seal rotated, copied and put back, with a server that goes on serving."""
+"""The state as a whole: its seal rotated, copied, put back and listed, with a server that goes on serving."""
+import csv
+import io
+import json
 import os
 import shutil
+import sqlite3
 import stat
 import threading
 
 import pytest
-from harness import leafcast, pki
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from harness import leafcast, pki, wait
 from harness.sds_client import SdsClient, secrets_of
-from harness.target import config
+from harness.target import ENVOY_URI, config
 
 PUT = ["put-%d" % i for i in range(40)]
 CONFIGURED = ["envoy-node", "mesh-roots"]
@@ -235,3 +241,78 @@ def test_two_servers_on_one_state(server, folder):
     second.close_notify()
     assert "is in use by another leafcast" in second.process.tail()
     assert held(server, CONFIGURED)
+
+
+# --- inventory and retention -----------------------------------------------------------------------------------------
+def inventory(server, *names):
+    return json.loads(server.cli("inventory", *names, "--json").stdout)["versions"]
+
+
+def test_inventory(full, folder):
+    full.cli("rotate", "envoy-node")
+    found = inventory(full, "envoy-node")
+    assert [v["state"] for v in found] == ["earlier", "served"]
+    leaf = x509.load_pem_x509_certificate(full.cli("get", "envoy-node").stdout.encode())
+    now = found[1]
+    assert now["sha256"] == leaf.fingerprint(hashes.SHA256()).hex()
+    assert int(now["serial"], 16) == leaf.serial_number
+    assert now["not_after"].startswith(leaf.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%S"))
+    assert now["authority"] == "mesh" and now["profile"] == "workload" and now["kind"] == "tls_certificate"
+    assert now["sans"] == ["URI:" + ENVOY_URI]
+    assert now["received_at"] and now["stored_at"] and now["damage"] is None
+    assert (now["subscribers"], now["holders"], now["last_ack_at"]) == (0, 0, None)
+    bundle = inventory(full, "mesh-roots")[0]
+    assert bundle["kind"] == "validation_context" and len(bundle["anchors"]) == 1
+    everything = inventory(full)
+    assert {v["name"] for v in everything} == {*PUT, *CONFIGURED}
+    assert [v["entry"] for v in everything] == sorted(v["entry"] for v in everything)
+    assert "nothing is stored of a secret nobody" in full.cli("inventory", "nobody", code=1).stderr
+
+
+def test_inventory_says_who_holds_what(server):
+    with SdsClient("unix:" + server.socket) as client:
+        stream = client.sotw()
+        stream.request(["envoy-node"])
+        stream.ack(stream.receive(), ["envoy-node"])
+        wait.until(lambda: inventory(server, "envoy-node")[0]["holders"] == 1, 10, "an ACK in the inventory")
+        found = inventory(server, "envoy-node")[0]
+        assert found["subscribers"] == 1 and found["last_ack_at"]
+
+
+def test_inventory_as_table_and_csv(full):
+    rows = list(csv.DictReader(io.StringIO(full.cli("inventory", "--csv").stdout)))
+    assert len(rows) == len(inventory(full))
+    assert {r["entry"] for r in rows} == {*PUT, *CONFIGURED}
+    one = next(r for r in rows if r["entry"] == "put-7")
+    assert one["sans"] == "DNS:put-7.example" and one["state"] == "served" and len(one["sha256"]) == 64
+    table = full.cli("inventory", "put-7").stdout.splitlines()
+    assert len(table) == 2 and table[0].startswith("SECRET") and "DNS:put-7.example" in table[1]
+    assert full.cli("inventory", "--csv", "--json", code=1).stderr
+
+
+def test_inventory_names_what_is_damaged(server):
+    server.stop()
+    with sqlite3.connect(server.state / "leafcast.db") as db:
+        db.execute("UPDATE version SET profile = 'other' WHERE profile = 'workload'")
+    db.close()
+    server.start()
+    found = inventory(server, "envoy-node")
+    assert [v["state"] for v in found] == ["damaged", "served"]  # issued anew; the damaged record stays to be seen
+    assert "was changed" in found[0]["damage"]
+
+
+@pytest.mark.parametrize("kept", [1, 6])
+def test_retention(folder, kept):
+    server = folder.ending(leafcast.Leafcast(folder / "leafcast"))
+    made = config(1, os.geteuid(), listen=[{"unix": {"path": server.socket}}])
+    server.write_config({**made, "state": {"retention": {"versions": kept}}})
+    server.start()
+    for _ in range(8):
+        server.cli("rotate", "envoy-node")
+    found = inventory(server, "envoy-node")
+    assert [v["state"] for v in found] == ["earlier"] * kept + ["served"]
+    server.stop()
+    server.write_config({**made, "state": {"retention": {"versions": 1}}})
+    server.start()
+    wait.until(lambda: [v["version"] for v in inventory(server, "envoy-node")] == [v["version"] for v in found[-2:]], 10,
+               "what is beyond the limit to be dropped")
