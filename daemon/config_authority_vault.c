@@ -182,6 +182,7 @@ static const struct field vault[] = {
 		.takes = "a mapping with one key: token, approle, certificate or jwt",
 		.required = true,
 		.help = "the login: a mapping with one key, token, approle, certificate or jwt"},
+	CONFIG_AUTHORITY_COMMON,
 };
 const struct field_set CONFIG_VAULT_FIELDS = {"authorities.NAME", vault, ARRAY_LEN(vault)};
 
