@@ -166,6 +166,8 @@ struct control_secret {
 	const char *last_error;		   /* of the last failed issuance, or NULL */
 	int64_t last_error_at_ms;
 	bool issuing, memory_only;
+	const char *rejected, *rejected_authority; /* the last answer that was refused, and whose; or NULL */
+	int64_t rejected_at_ms;
 	int64_t held_since_ms;	   /* a new leaf waits since then until verifiers hold its anchor; 0: none does */
 	const char *held_for;	   /* whom it waits for, or NULL */
 	size_t subscribers, acked; /* acked: hold this very version by their own word */

@@ -57,6 +57,7 @@ void entry_free(struct entry *e)
 	version_unref(e->held);
 	version_unref(e->previous);
 	entry_key_unref(e->key);
+	rejected_done(&e->rejected);
 	free(e->last_error);
 	free(e->last_nack);
 	free(e);

@@ -80,6 +80,13 @@ struct waiter {
 	void *arg;
 };
 
+/* An answer that our checks refused. */
+struct rejected {
+	char *authority, *text; /* NULL: none */
+	int64_t at_ms;
+	uint64_t count; /* in a row */
+};
+
 struct entry {
 	UT_hash_handle hh; /* control.entries, by the key's bytes */
 	struct control *control;
@@ -108,6 +115,7 @@ struct entry {
 	bool pin_next; /* and what is on its way to the store will not be */
 	bool outdated; /* current is not what the config asks for any more */
 	struct waiter *waiters;
+	struct rejected rejected;
 	char *last_error;
 	int64_t last_error_at_ms, last_ack_at_ms, last_nack_at_ms;
 	char *last_nack;
@@ -334,6 +342,11 @@ size_t verifiers_of(struct control *c, const char *authority, const char *sha256
 void verifiers_sweep(struct control *c, int64_t keep_ms, int64_t now_ms);
 void verifiers_free(struct control *c);
 
+/* rejected.c */
+void rejected_note(struct entry *e, const char *authority, const struct fault *f);
+void rejected_forget(struct entry *e, const char *authority); /* it has answered well */
+void rejected_done(struct rejected *r);
+
 /* reports.c */
 void reports_read(struct control *c);
 /* subscribers.c */
@@ -381,6 +394,7 @@ void control_make_exact_entries(struct control *c);
 void meters_issued(struct control *c, const char *authority, const struct fault *f); /* f NULL: accepted */
 void meters_denied(struct control *c);
 void meters_discarded(struct control *c);
+void meters_rejected(struct control *c, const char *authority);
 void meters_passed_over(struct control *c, size_t nodes);
 void meters_quarantine(struct control *c, enum quarantine_event what);
 void meters_unproven(struct control *c);

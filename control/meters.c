@@ -9,7 +9,7 @@ enum { SECRETS_MAX = 20000, AUTHORITIES_MAX = 256 };
 
 struct control_meters {
 	struct metrics *registry;
-	struct metrics_family *issued, *failed;
+	struct metrics_family *issued, *failed, *rejected;
 	struct counter *denials, *discarded, *unproven, *passed_over, *quarantine[QUARANTINE_EVENTS];
 };
 
@@ -167,6 +167,11 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 			.help = "Issuances that failed or whose answer was rejected, by fault code.",
 			.labels = {"authority", "code"},
 			.max_children = AUTHORITIES_MAX});
+	k->rejected = metrics_add_family(m, METRICS_COUNTER,
+		&(struct metrics_def){.name = "leafcast_answers_rejected",
+			.help = "Answers of an authority that our checks refused.",
+			.labels = {"authority"},
+			.max_children = AUTHORITIES_MAX});
 	k->denials = metrics_add_counter(m, "leafcast_denials", "Names asked for that policy does not grant.");
 	k->discarded = metrics_add_counter(
 		m, "leafcast_versions_discarded", "Leaves wiped because their definition changed meanwhile.");
@@ -292,4 +297,12 @@ void meters_unproven(struct control *c)
 {
 	if (c->meters)
 		counter_inc(c->meters->unproven);
+}
+
+void meters_rejected(struct control *c, const char *authority)
+{
+	if (!c->meters)
+		return;
+	const char *const labels[] = {authority};
+	counter_inc(metrics_counter_of(c->meters->rejected, labels));
 }

@@ -255,6 +255,10 @@ static void on_leaf(void *arg, struct fault *f, struct credential *c)
 	}
 	credential_unref(c);
 	meters_issued(e->control, authority_name(e->via), f);
+	if (!f)
+		rejected_forget(e, authority_name(e->via));
+	else if (fault_code(f) == FAULT_CORRUPT)
+		rejected_note(e, authority_name(e->via), f);
 	if (f) {
 		if (!try_next(e, f))
 			failed(e, f);

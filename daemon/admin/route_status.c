@@ -105,6 +105,9 @@ static void add_secret(void *arg, const struct control_secret *s)
 	set(o, "last_error", text_value(s->last_error));
 	set(o, "last_error_at", admin_time(s->last_error_at_ms));
 	set(o, "wanted_at", admin_time(s->wanted_at_ms));
+	set(o, "rejected", text_value(s->rejected));
+	set(o, "rejected_authority", text_value(s->rejected_authority));
+	set(o, "rejected_at", admin_time(s->rejected_at_ms));
 	set(o, "held_since", admin_time(s->held_since_ms));
 	set(o, "held_for", text_value(s->held_for));
 	(void)json_array_append_new(l->array, o);

@@ -114,6 +114,12 @@ static void print_troubles(const json_t *list, const char *now, const char *name
 			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "last_nack"));
 			(void)printf("\n%s was NACKed %s: %s\n", entry, at, text);
 		}
+		if (!json_is_null(json_object_get(s, "rejected"))) {
+			AUTO(mem_freep) char *at = relative_time(s, "rejected_at", now);
+			AUTO(mem_freep) char *who = text_escaped(text_or_dash(s, "rejected_authority"));
+			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "rejected"));
+			(void)printf("\n%s got an answer from %s that was refused %s: %s\n", entry, who, at, text);
+		}
 		if (!json_is_null(json_object_get(s, "held_since"))) {
 			AUTO(mem_freep) char *at = relative_time(s, "held_since", now);
 			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "held_for"));
