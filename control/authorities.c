@@ -301,6 +301,11 @@ bool authority_is_usable(const struct authority *a)
 	return a->ready ? breaker_lets(&a->breaker, mono_ms(a)) : !a->answered && !a->late;
 }
 
+void authority_hasten(struct authority *a)
+{
+	breaker_hasten(&a->breaker, mono_ms(a));
+}
+
 char *authority_why_unusable(const struct authority *a)
 {
 	if (!a->ready)

@@ -40,6 +40,8 @@ enum breaker_state authority_breaker(const struct authority *a);
 const char *authority_last_failure(const struct authority *a, int64_t *ret_at_ms);
 /** Is it worth asking? Ready with a breaker that lets one through, or still within the time that a start may take. */
 bool authority_is_usable(const struct authority *a);
+/** An operator orders: one request may be tried now, whatever the breaker says. */
+void authority_hasten(struct authority *a);
 /** For messages; the caller owns it. */
 char *authority_why_unusable(const struct authority *a);
 

@@ -32,6 +32,12 @@ bool breaker_begin(struct breaker *b, int64_t now_ms)
 	return true;
 }
 
+void breaker_hasten(struct breaker *b, int64_t now_ms)
+{
+	if (b->open && b->probe_at_ms > now_ms)
+		b->probe_at_ms = now_ms;
+}
+
 bool breaker_succeeded(struct breaker *b)
 {
 	bool was_open = b->open;

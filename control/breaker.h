@@ -27,6 +27,8 @@ enum breaker_state breaker_state(const struct breaker *b, int64_t now_ms);
 bool breaker_lets(const struct breaker *b, int64_t now_ms);
 /** A request begins: true if it may. Its end is told by exactly one of the three below. */
 bool breaker_begin(struct breaker *b, int64_t now_ms);
+/** Somebody knows better: the probe may go now. */
+void breaker_hasten(struct breaker *b, int64_t now_ms);
 /** True: it was open, and is closed now. */
 bool breaker_succeeded(struct breaker *b);
 /** draw: 64 random bits. True: it was closed, and is open now. */

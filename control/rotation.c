@@ -156,6 +156,17 @@ static struct authority *choose(const struct entry *e)
 	return NULL;
 }
 
+/* An operator may know that one answers again. */
+static void hasten(const struct entry *e)
+{
+	const struct profile_def *p = profile_of(e);
+	for (size_t i = 0; i < p->authority_count; i++) {
+		struct authority *a = authority_find(e->control, p->authorities[i]);
+		if (a && !(e->tried & UINT64_C(1) << i))
+			authority_hasten(a);
+	}
+}
+
 static struct fault *nobody(const struct entry *e)
 {
 	const struct profile_def *p = profile_of(e);
@@ -201,6 +212,10 @@ static void begin(struct entry *e)
 	struct san_set sans = {NULL, 0};
 	AUTO(credential_unrefp) struct credential *current = NULL;
 	e->via = choose(e);
+	if (!e->via && e->ordered) {
+		hasten(e);
+		e->via = choose(e);
+	}
 	struct fault *f = e->via ? rotation_sans(e, &sans) : nobody(e);
 	if (f) {
 		san_set_free(&sans);

@@ -59,6 +59,19 @@ static void one_probe_decides(void **state)
 	assert_int_equal(b.failures, 0);
 }
 
+static void an_order_brings_the_probe_forward(void **state)
+{
+	struct breaker b = opened(0);
+	(void)state;
+	breaker_hasten(&b, 1);
+	assert_true(breaker_begin(&b, 1));
+	breaker_hasten(&b, 1);
+	assert_false(breaker_begin(&b, 1)); /* one at a time all the same */
+	assert_false(breaker_succeeded(&b) && b.open);
+	breaker_hasten(&b, 1); /* nothing to hasten */
+	assert_int_equal(breaker_state(&b, 1), BREAKER_CLOSED);
+}
+
 static void a_cancelled_probe_makes_room_for_another(void **state)
 {
 	struct breaker b = opened(0);
@@ -119,6 +132,7 @@ int main(void)
 		cmocka_unit_test(failures_in_a_row_open_it),
 		cmocka_unit_test(a_success_between_starts_the_count_anew),
 		cmocka_unit_test(one_probe_decides),
+		cmocka_unit_test(an_order_brings_the_probe_forward),
 		cmocka_unit_test(a_cancelled_probe_makes_room_for_another),
 		cmocka_unit_test(late_failures_do_not_move_the_probe),
 		cmocka_unit_test(a_late_success_closes_it),
