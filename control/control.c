@@ -58,6 +58,7 @@ static void on_watch(void *arg)
 	trust_watch(c, now);
 	quarantine_sweep(c, now);
 	revocations_watch(c);
+	campaigns_watch(c);
 	start_check_ready(c);
 	timer_start(c->watch, WATCH_MS);
 }
@@ -148,6 +149,7 @@ static void load_fact(void *arg, const char *key, int64_t value)
 	struct loading *l = arg;
 	versions_load_pin(l->c, key, l->drop);
 	revocation_load(l->c, key, value, l->drop);
+	campaign_load(l->c, key, value);
 }
 
 static void on_dropped(void *arg, struct fault *f)
@@ -351,6 +353,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 static void free_control(struct control *c)
 {
 	revocations_free(c);
+	campaigns_free(c);
 	while (c->subscribers)
 		subscriber_gone(c, c->subscribers);
 	quarantine_free(c);

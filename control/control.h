@@ -90,6 +90,16 @@ void control_retry(struct control *c, const char *name, const char *node, const 
  * INVALID (expired, or a bundle that follows its authorities). */
 void control_rollback(
 	struct control *c, const char *name, const char *version, const char *by, control_done_fn *done, void *arg);
+/** A new key and certificate for every secret of this authority (NULL: of all), spread over over_ms; outlives a
+ * restart. done: once it is ordered. NOT_FOUND. */
+void control_rotate_all(
+	struct control *c, const char *authority, int64_t over_ms, const char *by, control_done_fn *done, void *arg);
+struct control_campaign {
+	const char *authority;	      /* NULL: all */
+	int64_t ordered_ms, until_ms; /* wall */
+	size_t total, left, failing;  /* secrets; failing: of those left */
+};
+void control_each_campaign(struct control *c, void (*fn)(void *arg, const struct control_campaign *k), void *arg);
 /** outcome: what the authority did of it, in words, borrowed; f NULL only. */
 typedef void control_revoked_fn(void *arg, struct fault *f, const char *outcome);
 /** A new certificate first, pushed and ACKed (silent proxies are waited for 30 s); then the one served until now is

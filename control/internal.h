@@ -216,6 +216,7 @@ struct control {
 	bool completing;	 /* the first start is being marked complete */
 	void (*ready)(void *arg, struct fault *f);
 	void *ready_arg;
+	struct campaign *campaigns;	/* rotations of many, under way */
 	struct revocation *revocations; /* under way */
 	struct timer *audit_head;	/* hourly */
 	struct timer *watch;		/* clock jumps, ends of quarantines */
@@ -306,6 +307,13 @@ void revocations_watch(struct control *c);
 void revocation_load(struct control *c, const char *fact, int64_t value, struct store_tx *drop);
 void revocations_close(struct control *c); /* who waits hears so */
 void revocations_free(struct control *c);
+
+/* campaign.c */
+/** The order that asks most of this entry: 0 where there is none. */
+void campaign_facts(const struct entry *e, int64_t *ret_ordered_ms, int64_t *ret_over_ms);
+void campaign_load(struct control *c, const char *fact, int64_t value);
+void campaigns_watch(struct control *c);
+void campaigns_free(struct control *c);
 
 /* brought.c */
 /** The one entry with a version that has this name or text. NOT_FOUND; CONFLICT: there are several. */

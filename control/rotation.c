@@ -45,6 +45,7 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 		.ordered = e->ordered || (e->outdated && !e->pinned) || entry_is_revoked(e),
 		.hasten_at_ms = e->hasten_at_ms,
 		.retry_at_ms = e->retry_at_ms};
+	campaign_facts(e, &facts.campaign_ms, &facts.campaign_over_ms);
 	if (e->current) {
 		facts.version_id = version_id(e->current);
 		facts.not_before_ms = version_not_before_ms(e->current);

@@ -9,7 +9,7 @@
 #include "base/io/paths.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "daemon/config_duration.h"
+#include "base/duration.h"
 
 size_t config_enter(struct config_reader *r, const char *fmt, ...)
 {
@@ -45,7 +45,7 @@ static void add_range(const struct field *f, struct buf *ret)
 	switch (f->type) {
 	case FIELD_DURATION:
 		buf_printf(ret, "a duration from %s to %s, such as \"30s\"",
-			config_duration_text(f->min, from, sizeof from), config_duration_text(f->max, to, sizeof to));
+			duration_text(f->min, from, sizeof from), duration_text(f->max, to, sizeof to));
 		break;
 	case FIELD_PERCENT:
 		buf_printf(ret, "a percentage from %lld%% to %lld%%", (long long)f->min, (long long)f->max);
@@ -182,7 +182,7 @@ static bool put(const struct field *f, const char *text, void *target)
 		parsed = parse_number(text, &n);
 		return put_in_range(f, parsed, n, target);
 	case FIELD_DURATION:
-		parsed = config_duration_parse(text, &n);
+		parsed = duration_parse(text, &n);
 		return put_in_range(f, parsed, n, target);
 	case FIELD_PERCENT:
 		parsed = parse_percent(text, &n);

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "daemon/config.h"
-#include "daemon/config_duration.h"
+#include "base/duration.h"
 #include "daemon/config_errors.h"
 #include "daemon/config_parts.h"
 
@@ -37,7 +37,7 @@ static char *value_at(const struct field *f, const void *target)
 		return text ? mem_printf("\"%s\"", text) : mem_strdup("the default");
 	}
 	if (f->type == FIELD_DURATION)
-		return mem_strdup(config_duration_text(number_at(f, target), duration, sizeof duration));
+		return mem_strdup(duration_text(number_at(f, target), duration, sizeof duration));
 	return mem_printf("%lld", (long long)number_at(f, target));
 }
 

@@ -16,6 +16,7 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/put", route_put},
 	{"POST", "/v1/delete", route_delete},
 	{"POST", "/v1/rotate", route_rotate},
+	{"POST", "/v1/rotate-all", route_rotate_all},
 	{"POST", "/v1/retry", route_retry},
 	{"POST", "/v1/get", route_get},
 	{"POST", "/v1/versions", route_versions},

@@ -22,6 +22,9 @@ void route_put(void *admin, struct http_exchange *x);	      /* POST /v1/put */
 void route_delete(void *admin, struct http_exchange *x);      /* POST /v1/delete {name} */
 void route_rotate(void *admin, struct http_exchange *x);      /* POST /v1/rotate {name} */
 void route_retry(void *admin, struct http_exchange *x);	      /* POST /v1/retry {name, node} */
+void route_rotate_all(void *admin, struct http_exchange *x);  /* POST /v1/rotate-all {authority?, over_s} */
+/** Rotations of many that are under way, for the status. */
+json_t *admin_campaigns(struct admin *a);
 void route_get(void *admin, struct http_exchange *x);	      /* POST /v1/get {name} */
 void route_versions(void *admin, struct http_exchange *x);    /* POST /v1/versions {name} */
 void route_rollback(void *admin, struct http_exchange *x);    /* POST /v1/rollback {name, version?} */

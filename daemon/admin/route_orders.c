@@ -59,3 +59,52 @@ void route_rotate(void *admin, struct http_exchange *x)
 {
 	order(admin, x, false);
 }
+
+/* --- rotate many --- */
+
+static void on_campaign(void *arg, struct fault *f)
+{
+	struct http_exchange *x = arg;
+	if (f)
+		http_reply_fault(x, f);
+	else
+		admin_reply_json(x, json_pack("{s:b}", "ordered", 1));
+}
+
+#define OVER_MOST_S ((json_int_t)30 * 24 * 3600)
+
+void route_rotate_all(void *admin, struct http_exchange *x)
+{
+	struct admin *a = admin;
+	json_t *body = NULL;
+	const char *authority = NULL;
+	struct fault *f = admin_body(x, "authority,over_s", &body);
+	const json_t *over = json_object_get(body, "over_s");
+	if (!f && json_object_get(body, "authority"))
+		f = admin_text(body, "authority", &authority);
+	if (!f && (!json_is_integer(over) || json_integer_value(over) < 0 || json_integer_value(over) > OVER_MOST_S))
+		f = fault_new(FAULT_INVALID, "\"over_s\" is a number of seconds from 0 to 30 days");
+	if (f)
+		http_reply_fault(x, f);
+	else
+		control_rotate_all(
+			a->o.control, authority, json_integer_value(over) * 1000, http_peer(x), on_campaign, x);
+	json_decref(body);
+}
+
+static void add_campaign(void *arg, const struct control_campaign *k)
+{
+	json_t *list = arg;
+	(void)json_array_append_new(
+		list, json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "authority",
+			      k->authority ? json_string(k->authority) : json_null(), "ordered_at",
+			      admin_time(k->ordered_ms), "until", admin_time(k->until_ms), "total",
+			      (json_int_t)k->total, "left", (json_int_t)k->left, "failing", (json_int_t)k->failing));
+}
+
+json_t *admin_campaigns(struct admin *a)
+{
+	json_t *list = json_array();
+	control_each_campaign(a->o.control, add_campaign, list);
+	return list;
+}

@@ -183,6 +183,7 @@ void route_status(void *admin, struct http_exchange *x)
 	set(o, "connections", json_integer((json_int_t)counts.connections));
 	set(o, "streams", json_integer((json_int_t)counts.streams));
 	set(o, "memory_only", json_integer((json_int_t)control_memory_only(a->o.control)));
+	set(o, "campaigns", admin_campaigns(a));
 	set(o, "authorities", authorities.array);
 	set(o, "secrets", secrets.array);
 	set(o, "unknown_names", json_integer((json_int_t)secrets.unknown));

@@ -1,5 +1,6 @@
 /* daemon/cli/cmd_orders.c - leafcast rotate, delete, reload, log-level */
 #include <stdio.h>
+#include "base/duration.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "daemon/cli/internal.h"
@@ -12,9 +13,35 @@ static struct fault *order(const struct cli_input *in, const char *path, const c
 	return f;
 }
 
+enum { OPTION_AUTHORITY, OPTION_ALL, OPTION_OVER };
+
+static struct fault *rotate_many(const struct cli_input *in)
+{
+	const char *authority = in->options[OPTION_AUTHORITY], *over = in->options[OPTION_OVER];
+	int64_t over_ms = 10 * 60 * 1000;
+	json_t *o = NULL;
+	if (in->name_count || (authority && in->options[OPTION_ALL]))
+		return fault_new(FAULT_INVALID, "give a NAME, --authority or --all, one of them");
+	if (over && !duration_parse(over, &over_ms))
+		return fault_new(FAULT_INVALID, "--over takes a duration such as 0s, 10m or 2h");
+	json_t *body = json_pack("{s:I}", "over_s", (json_int_t)(over_ms / 1000));
+	if (authority)
+		(void)json_object_set_new(body, "authority", json_string(authority));
+	struct fault *f = client_call(in, "/v1/rotate-all", body, false, &o);
+	json_decref(body);
+	json_decref(o);
+	if (!f)
+		(void)printf("ordered; leafcast status shows how far it is. It goes on over a restart.\n");
+	return f;
+}
+
 static struct fault *run_rotate(const struct cli_input *in)
 {
 	json_t *o = NULL;
+	if (in->options[OPTION_AUTHORITY] || in->options[OPTION_ALL])
+		return rotate_many(in);
+	if (in->name_count == 0 || in->options[OPTION_OVER])
+		return fault_new(FAULT_INVALID, "give a NAME, or --authority or --all (with --over)");
 	TRY(order(in, "/v1/rotate", "name", &o));
 	json_decref(o);
 	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
@@ -76,13 +103,18 @@ static struct fault *run_log_level(const struct cli_input *in)
 
 const struct cli_command cli_rotate = {
 	.name = "rotate",
-	.arguments = "NAME",
-	.summary = "issue a new version of a secret now",
+	.arguments = "NAME | --authority A | --all",
+	.summary = "issue a new version of a secret now, or of many, spread",
 	.text = "Issues a new key and certificate for the secret (for each of its callers, where the name is "
 		"templated) and returns when\n"
-		"the new version is stored and every worker serves it.\n\n"
-		"example: leafcast rotate web-cert",
-	.names_min = 1,
+		"the new version is stored and every worker serves it. Many are ordered at once, and come spread over "
+		"a "
+		"time.\n\n"
+		"example: leafcast rotate web-cert\n"
+		"         leafcast rotate --authority mesh --over 1h",
+	.options = {[OPTION_AUTHORITY] = {"authority", "A", "every secret whose certificate is from this authority"},
+		[OPTION_ALL] = {"all", NULL, "every secret"},
+		[OPTION_OVER] = {"over", "TIME", "how long it may take for all of them (default 10m)"}},
 	.names_max = 1,
 	.run = run_rotate,
 };

@@ -21,6 +21,23 @@ static void print_head(const json_t *o, const char *now)
 			(long long)json_integer_value(json_object_get(o, "memory_only")));
 }
 
+static void print_campaigns(const json_t *list, const char *now)
+{
+	size_t i;
+	json_t *k;
+	json_array_foreach(list, i, k)
+	{
+		AUTO(mem_freep) char *until = relative_time(k, "until", now);
+		AUTO(mem_freep) char *of = text_escaped(text_or_dash(k, "authority"));
+		long long total = (long long)json_integer_value(json_object_get(k, "total"));
+		long long left = (long long)json_integer_value(json_object_get(k, "left"));
+		(void)printf("rotating all secrets%s%s: %lld of %lld are new, %lld fail; the last is due %s\n",
+			json_is_null(json_object_get(k, "authority")) ? "" : " of ",
+			json_is_null(json_object_get(k, "authority")) ? "" : of, total - left, total,
+			(long long)json_integer_value(json_object_get(k, "failing")), until);
+	}
+}
+
 static void print_authorities(const json_t *list)
 {
 	static const char *const heads[] = {"AUTHORITY", "TYPE", "STATE", "ROOT SHA-256"};
@@ -198,6 +215,7 @@ static struct fault *run(const struct cli_input *in)
 	struct fault *f = NULL;
 	if (!name) {
 		print_head(o, now);
+		print_campaigns(json_object_get(o, "campaigns"), now);
 		print_authorities(json_object_get(o, "authorities"));
 	}
 	if (!print_secrets(secrets, now, name) && name)

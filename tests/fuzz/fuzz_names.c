@@ -11,7 +11,7 @@
 #include "cache/entry.h"
 #include "control/pattern.h"
 #include "control/template.h"
-#include "daemon/config_duration.h"
+#include "base/duration.h"
 #include "tests/fuzz/input.h"
 
 enum { TEXT_MAX = 200 };
@@ -169,10 +169,10 @@ static void try_duration(struct input *in)
 	int64_t ms = 0, again = 0;
 	char text[64];
 	AUTO(mem_freep) char *given = input_text(in);
-	if (!config_duration_parse(given, &ms))
+	if (!duration_parse(given, &ms))
 		return;
 	invariant(ms >= 0);
-	invariant(config_duration_parse(config_duration_text(ms, text, sizeof text), &again) && again == ms);
+	invariant(duration_parse(duration_text(ms, text, sizeof text), &again) && again == ms);
 	text_duration(ms, text, sizeof text);
 	invariant(strlen(text) < sizeof text);
 }

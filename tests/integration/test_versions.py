@@ -50,3 +50,35 @@ def test_refusals(fleet):
     assert "follows its authorities" in server.cli("rollback", "mesh-roots", code=1).stderr
     for verb in ("versions", "rollback", "pin", "unpin"):
         assert "there is no secret" in server.cli(verb, "nobody", code=1).stderr
+
+
+def test_rotate_many(fleet):
+    """All of an authority, at once and spread: every certificate is another one, and the order ends."""
+    server = fleet.leafcast
+
+    def leaves():
+        return {s["entry"]: s["serial"] for s in server.status()["secrets"] if s.get("serial")}
+    before = leaves()
+    server.cli("rotate", "--authority", "mesh", "--over", "2s")
+    wait.until(lambda: not server.status()["campaigns"], 20, "the end of the order")
+    after = leaves()
+    assert before.keys() == after.keys() and all(before[k] != after[k] for k in before)
+    assert not fleet.traffic.failures(), "\n".join(fleet.traffic.failures()[:20])
+    assert "campaign.finished" in server.cli("audit", "show").stdout
+    for wrong in (["--all", "x"], [], ["--authority", "nobody"], ["--all", "--over", "soon"]):
+        server.cli("rotate", *wrong, code=1)
+
+
+def test_revoke(fleet):
+    """The embedded authority keeps no list of what it revoked: it is said, and the old key is gone all the same."""
+    server = fleet.leafcast
+    server.cli("rotate", "server-cert")
+    listed = rows(server, "server-cert")
+    told = server.cli("revoke", "server-cert", "--reason", "key-compromise").stdout
+    assert "cannot revoke" in told
+    old = listed[-1][1]
+    assert old not in server.cli("versions", "server-cert").stdout
+    assert "secret.revoked" in server.cli("audit", "show").stdout
+    assert "no reason" in server.cli("revoke", "server-cert", "--reason", "x", code=1).stderr
+    assert "is a bundle" in server.cli("revoke", "mesh-roots", code=1).stderr
+    assert not fleet.traffic.failures(), "\n".join(fleet.traffic.failures()[:20])

@@ -1,4 +1,4 @@
-#include "daemon/config_duration.h"
+#include "base/duration.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/attr.h"
@@ -19,7 +19,7 @@ static size_t unit_at(const char *text, size_t first)
 	return ARRAY_LEN(units);
 }
 
-bool config_duration_parse(const char *text, int64_t *ret_ms)
+bool duration_parse(const char *text, int64_t *ret_ms)
 {
 	int64_t sum = 0;
 	size_t next = 0;
@@ -46,7 +46,7 @@ bool config_duration_parse(const char *text, int64_t *ret_ms)
 	return true;
 }
 
-const char *config_duration_text(int64_t ms, char *ret, size_t size)
+const char *duration_text(int64_t ms, char *ret, size_t size)
 {
 	size_t used = 0;
 	(void)snprintf(ret, size, "0s");

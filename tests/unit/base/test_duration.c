@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "base/attr.h"
-#include "daemon/config_duration.h"
+#include "base/duration.h"
 
 static void test_parse(void **state)
 {
@@ -18,7 +18,7 @@ static void test_parse(void **state)
 		{"1m1ms", 60001}, {"1d2h3m4s5ms", 93784005}, {"90m", 5400000}, {"36600d", INT64_C(3162240000000)}};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		int64_t ms = -1;
-		assert_true(config_duration_parse(cases[i].text, &ms));
+		assert_true(duration_parse(cases[i].text, &ms));
 		assert_int_equal(ms, cases[i].ms);
 	}
 }
@@ -31,7 +31,7 @@ static void test_refused(void **state)
 		"9999999999999999d", "1e3s", "0x1s"};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		int64_t ms = -1;
-		if (config_duration_parse(cases[i], &ms))
+		if (duration_parse(cases[i], &ms))
 			fail_msg("\"%s\" was taken", cases[i]);
 		assert_int_equal(ms, -1);
 	}
@@ -45,12 +45,12 @@ static void test_text(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char text[48];
 		int64_t ms = -1;
-		assert_true(config_duration_parse(config_duration_text(cases[i], text, sizeof text), &ms));
+		assert_true(duration_parse(duration_text(cases[i], text, sizeof text), &ms));
 		assert_int_equal(ms, cases[i]);
 	}
 	char text[48];
-	assert_string_equal(config_duration_text(5400000, text, sizeof text), "1h30m");
-	assert_string_equal(config_duration_text(0, text, sizeof text), "0s");
+	assert_string_equal(duration_text(5400000, text, sizeof text), "1h30m");
+	assert_string_equal(duration_text(0, text, sizeof text), "0s");
 }
 
 int main(void)
