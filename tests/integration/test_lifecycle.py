@@ -65,7 +65,7 @@ def test_start_says_whether_the_ca_was_created(server):
     created = next(e for e in server.events() if "created" in e["event"])
     server.stop()
     server.start()
-    loaded = next(e for e in server.events() if "loaded" in str(e.get("event", "")) and "authority" in e["event"])
+    loaded = server.wait_log(lambda line: '"authority.' in line and "loaded" in line)   # it is served before that
     fingerprint = re.search(r"[0-9a-f]{64}", str(created)).group(0)
     assert fingerprint in str(loaded)
     assert server.status()["authorities"][0]["root_sha256"] == fingerprint
