@@ -294,6 +294,9 @@ bool rotation_is_outdated(const struct entry *e);
 /** What publishing v changes for earlier versions and pins, into its transaction; and once it is what e serves. */
 void versions_before_publish(struct entry *e, const struct version *v, struct store_tx *tx);
 void versions_served(struct entry *e, const struct version *v); /* before it becomes e->current */
+/** The entry leaves the store, with its pin; and once it has: nothing of it is served. */
+void versions_before_drop(const struct entry *e, struct store_tx *tx);
+void versions_dropped(struct entry *e);
 /** A version that is in memory alone is written again: its pin as well. */
 void versions_before_rewrite(const struct entry *e, struct store_tx *tx);
 /** A fact of the store: where it is a pin, it holds again, or goes. */

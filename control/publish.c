@@ -311,9 +311,7 @@ static void on_forgotten(void *arg, struct fault *f)
 		LS("why", "nobody holds it, and its certificate has expired"));
 	quarantine_end_entry(c, e, NULL);
 	set_memory_only(e, false);
-	version_unrefp(&e->current);
-	version_unrefp(&e->previous);
-	e->past_count = 0;
+	versions_dropped(e);
 	publish_absent(e, OUTLET_ALL_WORKERS, ABSENT_PENDING);
 	if (e->subscribers) { /* somebody came meanwhile: it is issued anew */
 		catch_up_reload(e);
@@ -330,6 +328,7 @@ void publish_forget(struct entry *e)
 	p->entry = e;
 	e->committing = true;
 	struct store_tx *tx = store_tx_new();
+	versions_before_drop(e, tx);
 	store_tx_drop_entry(tx, e->key);
 	store_commit(e->control->o.store, tx, on_forgotten, p);
 }
@@ -353,9 +352,7 @@ static void on_deleted(void *arg, struct fault *f)
 				   "used"));
 		set_memory_only(e, false);
 		quarantine_end_entry(c, e, NULL);
-		version_unrefp(&e->current);
-		version_unrefp(&e->previous);
-		e->past_count = 0;
+		versions_dropped(e);
 		e->withdrawn = false;
 		publish_absent(e, OUTLET_ALL_WORKERS, ABSENT_DELETED);
 		barrier_wait(c, c->seq, p->done, p->arg);
@@ -374,6 +371,7 @@ void publish_delete(struct entry *e, const char *by, control_done_fn *done, void
 	struct store_tx *tx = store_tx_new();
 	audit_note(e->control, tx, "secret.deleted", entry_key_text(e->key), e->current ? version_id(e->current) : NULL,
 		by, NULL);
+	versions_before_drop(e, tx);
 	store_tx_drop_entry(tx, e->key);
 	store_commit(e->control->o.store, tx, on_deleted, p);
 }

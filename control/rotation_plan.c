@@ -40,7 +40,8 @@ static int64_t due_at(const struct rotation_facts *f)
 	if (at < MIN_AGE_PERCENT * 1000)
 		at = MIN_AGE_PERCENT * 1000;
 	int64_t due = begin + part_of(life, at), soonest = begin + part_of(life, MIN_AGE_PERCENT * 1000);
-	if (f->hasten_at_ms && f->hasten_at_ms < due)
+	/* A pin is an operator's order: no node undoes it. */
+	if (f->hasten_at_ms && !f->pinned && f->hasten_at_ms < due)
 		due = f->hasten_at_ms > soonest ? f->hasten_at_ms : soonest;
 	if (f->campaign_ms) {
 		int64_t mine = f->campaign_ms + f->campaign_over_ms / 1000 * permille_of(f->version_id);

@@ -81,6 +81,22 @@ void versions_before_publish(struct entry *e, const struct version *v, struct st
 	}
 }
 
+void versions_before_drop(const struct entry *e, struct store_tx *tx)
+{
+	if (!e->pinned || !e->current)
+		return;
+	AUTO(mem_freep) char *fact = pin_fact(e, version_id(e->current));
+	store_tx_drop_fact(tx, fact);
+}
+
+void versions_dropped(struct entry *e)
+{
+	version_unrefp(&e->current);
+	version_unrefp(&e->previous);
+	e->past_count = 0;
+	e->pinned = e->pin_next = false;
+}
+
 void versions_before_rewrite(const struct entry *e, struct store_tx *tx)
 {
 	if (!e->pinned)

@@ -105,6 +105,31 @@ static void a_caller_that_went_is_forgotten(void **state)
 	want(r, 3, 8);
 }
 
+static void pin(struct rig *r, const char *entry)
+{
+	r->done = false;
+	control_pin(r->control, entry, true, "uid 0", rig_on_done, r);
+	rig_until(r, r->done);
+	assert_null(r->fault);
+}
+
+/* A pin goes with what was pinned: by the sweep, and by a reload. */
+static void a_pinned_one_is_forgotten(void **state)
+{
+	struct rig *r = *state;
+	want(r, 1, 8);
+	pin(r, "default{uid=8}");
+	leave(r, 1, 8);
+	r->shift_ms = HOURS(6);
+	rig_until(r, !look(r, "default{uid=8}").is_there);
+	want(r, 2, 8);
+	pin(r, "default{uid=8}");
+	must(control_reload(r->control, rig_definitions(without_default))); /* its subscriber keeps the entry */
+	rig_until(r, !look(r, "default{uid=8}").has_version);
+	must(control_reload(r->control, rig_definitions(yaml)));
+	want(r, 2, 8);
+}
+
 /* It comes back while the store forgets: it is issued anew. */
 static void a_caller_comes_back_meanwhile(void **state)
 {
@@ -205,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_rig(a_caller_that_went_is_forgotten),
+		with_rig(a_pinned_one_is_forgotten),
 		with_rig(a_caller_comes_back_meanwhile),
 		with_rig(a_reload_comes_meanwhile),
 		with_rig(an_unknown_name_is_shown),

@@ -49,6 +49,26 @@ static void draws_within_the_window_of_the_received_life(void **state)
 	}
 }
 
+/* For a node that holds an older version: sooner, but never within the first tenth, nor against a pin, nor later. */
+static void is_brought_forward(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("80000000");
+	const int64_t planned = rotation_plan(&f, f.received_at_ms).at_ms;
+	f.hasten_at_ms = f.received_at_ms + MS_PER_HOUR / 4;
+	assert_int_equal(rotation_plan(&f, f.received_at_ms).at_ms, f.hasten_at_ms);
+	assert_int_equal(rotation_plan(&f, f.hasten_at_ms).action, ROTATION_ISSUE);
+	f.hasten_at_ms = f.received_at_ms + 1;
+	assert_int_equal(rotation_plan(&f, f.received_at_ms).at_ms, f.received_at_ms + MS_PER_HOUR / 10);
+	f.hasten_at_ms = planned + 1;
+	assert_int_equal(rotation_plan(&f, f.received_at_ms).at_ms, planned);
+	f.pinned = true;
+	const int64_t pinned = rotation_plan(&f, f.received_at_ms).at_ms;
+	f.hasten_at_ms = f.received_at_ms + MS_PER_HOUR / 4;
+	assert_int_equal(rotation_plan(&f, f.received_at_ms).at_ms, pinned);
+	assert_true(pinned > planned);
+}
+
 static void plans_the_same_after_a_restart(void **state)
 {
 	(void)state;
@@ -135,6 +155,7 @@ int main(void)
 		cmocka_unit_test(issues_at_once_when_there_is_nothing),
 		cmocka_unit_test(is_idle_when_nobody_wants_it),
 		cmocka_unit_test(draws_within_the_window_of_the_received_life),
+		cmocka_unit_test(is_brought_forward),
 		cmocka_unit_test(plans_the_same_after_a_restart),
 		cmocka_unit_test(spreads_over_the_whole_window),
 		cmocka_unit_test(never_sooner_than_a_tenth_of_the_life),
