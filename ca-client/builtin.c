@@ -53,6 +53,7 @@ void builtin_finish_close(struct builtin *b)
 	timer_free(b->renew);
 	timer_free(b->turn);
 	fault_free(b->ready_fault);
+	fault_free(b->root_fault);
 	free(b->name);
 	free(b);
 	closed(arg);
@@ -69,6 +70,17 @@ static void tell_ready(struct builtin *b, struct fault *f)
 		fault_free(f);
 }
 
+/* f is owned. */
+static void tell_root(struct builtin *b, struct fault *f)
+{
+	void (*done)(void *arg, struct fault *f2) = b->root_done;
+	b->root_done = NULL;
+	if (done && !b->closing)
+		done(b->root_arg, f);
+	else
+		fault_free(f);
+}
+
 static void on_turn(void *arg)
 {
 	struct builtin *b = arg;
@@ -76,6 +88,8 @@ static void on_turn(void *arg)
 		b->turned = true;
 	else
 		tell_ready(b, TAKE(b->ready_fault));
+	if (b->root_fault)
+		tell_root(b, TAKE(b->root_fault));
 	builtin_finish_close(b);
 }
 
@@ -141,16 +155,22 @@ static void on_saved(void *arg, struct fault *f)
 	if (b->closing) {
 		fault_ignore(f, "closing");
 	} else if (!f) {
-		bool renewed = b->coming.renewed;
+		bool renewed = b->coming.renewed, first = !b->hierarchy;
 		put_in_force(b, TAKE(b->coming.hierarchy),
 			renewed ? "authority.issuing_ca_renewed" : "authority.ca_created");
 		coming_clear(&b->coming);
 		tell_ready(b, NULL);
+		if (!renewed && !first) {
+			b->ca.env.on_trust(b->ca.env.arg);
+			tell_root(b, NULL);
+		}
 	} else if (b->coming.renewed) {
 		coming_clear(&b->coming);
 		renewal_failed(b, f);
 		fault_free(f);
 		tell_ready(b, NULL);
+	} else if (b->hierarchy) { /* it stays, as below; the one that is in force goes on */
+		tell_root(b, fault_set_retryable(fault_wrap(f, "the new root cannot be stored"), -1));
 	} else { /* it stays: whether the store has it after all is not known, so the next start saves the same one
 		    again */
 		tell_ready(b, fault_set_retryable(fault_wrap(f, "the new CA cannot be stored"), -1));
@@ -170,7 +190,8 @@ struct preparing {
 	struct builtin *owner;
 	enum key_type type;
 	char *name;
-	struct secret *kept; /* NULL: there is nothing yet */
+	struct secret *kept; /* NULL: there is nothing yet, or a new root is wanted */
+	bool new_root;
 	int64_t now_ms;
 	struct hierarchy *loaded;
 	struct builtin_coming made;
@@ -205,7 +226,8 @@ static void take_prepared(struct builtin *b, struct preparing *p)
 {
 	if (p->loaded && !b->hierarchy)
 		put_in_force(b, TAKE(p->loaded), "authority.ca_loaded");
-	if (p->made.hierarchy && b->hierarchy && !anchors_equal(p->made.hierarchy->anchors, b->hierarchy->anchors)) {
+	if (p->made.hierarchy && !p->new_root && b->hierarchy &&
+		!anchors_equal(p->made.hierarchy->anchors, b->hierarchy->anchors)) {
 		coming_clear(&p->made); /* else nobody would trust the leaves to come */
 		p->fault = fault_new(FAULT_CORRUPT, "the stored CA is another one than the one in force");
 	}
@@ -214,6 +236,8 @@ static void take_prepared(struct builtin *b, struct preparing *p)
 		p->made = (struct builtin_coming){NULL, NULL, false};
 		timer_stop(b->renew); /* one renewal at a time: on_saved() plans the next one */
 		save_coming(b);
+	} else if (p->new_root) {
+		tell_root(b, TAKE(p->fault));
 	} else if (!p->fault) {
 		plan_renewal(b);
 		tell_ready(b, NULL);
@@ -248,15 +272,17 @@ static struct fault *copy_kept(struct builtin *b, struct secret **ret)
 }
 
 /* What is kept but cannot be read is never replaced: an operator decides about it. */
-static struct fault *begin_preparing(struct builtin *b)
+static struct fault *begin_preparing(struct builtin *b, bool new_root)
 {
 	struct secret *kept = NULL;
-	TRY(copy_kept(b, &kept));
+	if (!new_root)
+		TRY(copy_kept(b, &kept));
 	struct preparing *p = mem_new(struct preparing);
 	p->owner = b;
 	p->type = b->ca_key;
 	p->name = mem_strdup(b->name);
 	p->kept = kept;
+	p->new_root = new_root;
 	p->now_ms = clock_wall_ms(b->ca.env.clock);
 	b->jobs++;
 	jobs_run(b->ca.env.jobs, key_type_is_slow(b->ca_key), prepare, on_prepared, p);
@@ -270,7 +296,11 @@ static void on_renew(void *arg)
 		plan_renewal(b);
 		return;
 	}
-	AUTO(fault_freep) struct fault *f = begin_preparing(b);
+	if (b->root_done || b->coming.hierarchy) { /* one after the other */
+		timer_start(b->renew, RETRY_RENEWAL_MS);
+		return;
+	}
+	AUTO(fault_freep) struct fault *f = begin_preparing(b, false);
 	if (f)
 		renewal_failed(b, f);
 }
@@ -289,10 +319,30 @@ static void start(struct ca *ca, void (*ready)(void *arg, struct fault *f), void
 	} else if (b->coming.hierarchy) {
 		save_coming(b);
 	} else {
-		struct fault *f = begin_preparing(b);
+		struct fault *f = begin_preparing(b, false);
 		if (f)
 			tell_ready_on_next_turn(b, f);
 	}
+}
+
+static void new_root(struct ca *ca, void (*done)(void *arg, struct fault *f), void *arg)
+{
+	struct builtin *b = builtin_of(ca);
+	invariant(!b->root_done && !b->closing);
+	b->root_done = done;
+	b->root_arg = arg;
+	if (!b->hierarchy || b->jobs || b->saving)
+		b->root_fault = fault_set_retryable(
+			fault_new(FAULT_UNAVAILABLE, "the CA is being made or renewed right now; try again"), -1);
+	else if (b->hierarchy->given)
+		b->root_fault = fault_new(FAULT_INVALID,
+			"its CA is given in files: put the new one there, the old one's issuer beside it, and restart");
+	else if (b->coming.hierarchy)
+		save_coming(b);
+	else
+		b->root_fault = begin_preparing(b, true);
+	if (b->root_fault)
+		timer_start(b->turn, 0);
 }
 
 static struct anchors *get_anchors(struct ca *ca)
@@ -313,10 +363,11 @@ static void close_builtin(struct ca *ca, void (*closed)(void *arg), void *arg)
 }
 
 static const struct ca_driver driver = {.type = "builtin",
-	.capabilities = CA_LIFETIME_EXACT,
+	.capabilities = CA_LIFETIME_EXACT | CA_TRUST_CHANGES | CA_NEW_ROOT,
 	.start = start,
 	.issue = builtin_issue,
 	.cancel = builtin_cancel,
+	.new_root = new_root,
 	.anchors = get_anchors,
 	.close = close_builtin};
 

@@ -28,7 +28,10 @@ struct builtin {
 	struct ca_op *ops;  /* DL: every issue that has not had its completion */
 	void (*ready)(void *arg, struct fault *f); /* NULL: nobody waits */
 	void *ready_arg;
-	struct fault *ready_fault; /* for the turn */
+	struct fault *ready_fault;		       /* for the turn */
+	void (*root_done)(void *arg, struct fault *f); /* NULL: no new root is being made */
+	void *root_arg;
+	struct fault *root_fault; /* for the turn */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	unsigned jobs;

@@ -32,6 +32,13 @@ struct ca_op *ca_revoke(struct ca *ca, const struct ca_revocation *r, ca_revoked
 	return ca->driver->revoke(ca, r, done, arg);
 }
 
+void ca_new_root(struct ca *ca, void (*done)(void *arg, struct fault *f), void *arg)
+{
+	loop_assert(ca->env.loop);
+	invariant(ca->driver->capabilities & CA_NEW_ROOT);
+	ca->driver->new_root(ca, done, arg);
+}
+
 void ca_cancel(struct ca_op *op, struct ca *ca)
 {
 	loop_assert(ca->env.loop);

@@ -26,6 +26,7 @@ enum ca_capability {
 	CA_LIFETIME_EXACT = 1 << 0, /* the lifetime asked for is the one given */
 	CA_TRUST_CHANGES = 1 << 1,  /* its anchors may change while it runs: on_trust */
 	CA_REVOKE = 1 << 2,	    /* revoke may be called */
+	CA_NEW_ROOT = 1 << 3,	    /* new_root may be called */
 };
 
 struct ca_request {
@@ -96,6 +97,10 @@ struct ca_driver {
 	struct ca_op *(*issue)(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
 	/** With CA_REVOKE only, else NULL. */
 	struct ca_op *(*revoke)(struct ca *ca, const struct ca_revocation *r, ca_revoked_fn *done, void *arg);
+	/** With CA_NEW_ROOT only, else NULL: a new root, durable before it signs; on_trust, then done(arg, fault or
+	 * NULL) on a later turn; not any more once close was called. One at a time. After a fault it may be called
+	 * again. */
+	void (*new_root)(struct ca *ca, void (*done)(void *arg, struct fault *f), void *arg);
 	/** Its completion comes soon, on a later turn; cancelling twice is fine. */
 	void (*cancel)(struct ca_op *op);
 	struct anchors *(*anchors)(struct ca *ca); /* borrowed; NULL before it is ready */
@@ -115,6 +120,8 @@ void ca_start(struct ca *ca, void (*ready)(void *arg, struct fault *f), void *ar
 struct ca_op *ca_issue(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
 /** Only where ca_capabilities() has CA_REVOKE. */
 struct ca_op *ca_revoke(struct ca *ca, const struct ca_revocation *r, ca_revoked_fn *done, void *arg);
+/** Only where ca_capabilities() has CA_NEW_ROOT. */
+void ca_new_root(struct ca *ca, void (*done)(void *arg, struct fault *f), void *arg);
 void ca_cancel(struct ca_op *op, struct ca *ca);
 int64_t ca_login_ends_at_ms(struct ca *ca);
 struct anchors *ca_anchors(struct ca *ca);

@@ -91,6 +91,23 @@ static void replan_all(struct control *c)
 	}
 }
 
+void campaign_begin(struct control *c, const char *authority, int64_t ordered_ms, int64_t over_ms, struct store_tx *tx)
+{
+	struct campaign *k = find_or_add(c, authority);
+	AUTO(mem_freep) char *at = fact_of(PREFIX_AT, authority);
+	AUTO(mem_freep) char *over = fact_of(PREFIX_OVER, authority);
+	k->ordered_ms = ordered_ms;
+	k->over_ms = over_ms;
+	store_tx_put_fact(tx, at, ordered_ms);
+	store_tx_put_fact(tx, over, over_ms);
+	replan_all(c);
+}
+
+bool campaign_is_under_way(struct control *c, const char *authority)
+{
+	return find(c, authority) != NULL;
+}
+
 struct order {
 	struct control *control;
 	char *authority;

@@ -59,6 +59,7 @@ static void on_watch(void *arg)
 	quarantine_sweep(c, now);
 	revocations_watch(c);
 	campaigns_watch(c);
+	trust_orders_watch(c);
 	start_check_ready(c);
 	timer_start(c->watch, WATCH_MS);
 }
@@ -150,6 +151,7 @@ static void load_fact(void *arg, const char *key, int64_t value)
 	versions_load_pin(l->c, key, l->drop);
 	revocation_load(l->c, key, value, l->drop);
 	campaign_load(l->c, key, value);
+	trust_order_load(l->c, key, value);
 }
 
 static void on_dropped(void *arg, struct fault *f)
@@ -354,6 +356,7 @@ static void free_control(struct control *c)
 {
 	revocations_free(c);
 	campaigns_free(c);
+	trust_orders_free(c);
 	while (c->subscribers)
 		subscriber_gone(c, c->subscribers);
 	quarantine_free(c);
@@ -401,6 +404,7 @@ void control_close(struct control *c, void (*closed)(void *arg), void *arg)
 {
 	c->closing = true;
 	revocations_close(c);
+	trust_orders_close(c);
 	store_stop_tasks(c->o.store);
 	c->closed = closed;
 	c->closed_arg = arg;

@@ -100,6 +100,28 @@ struct control_campaign {
 	size_t total, left, failing;  /* secrets; failing: of those left */
 };
 void control_each_campaign(struct control *c, void (*fn)(void *arg, const struct control_campaign *k), void *arg);
+/** A new root for an authority that leafcast keeps itself, and new certificates under it for all that it issued, spread
+ * over over_ms once verifiers hold the root (design.md, flow B). compromised: at the end the anchors before it leave
+ * the bundles at once instead of after a leaf life. Steps outlive a restart. done: once the new root is in the bundles
+ * (or why not; it goes on being tried when that may help). NOT_FOUND, INVALID (its roots are not made here), CONFLICT.
+ */
+void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
+	control_done_fn *done, void *arg);
+/** Wait no longer for proxies that do not hold a new anchor. *ret_passed_over: who they are, in words; the caller's. */
+MUST_USE struct fault *control_trust_proceed(
+	struct control *c, const char *authority, const char *by, char **ret_passed_over);
+/** Take the anchors that the authority shows no more out of the bundles now. CONFLICT unless force, while a certificate
+ * under one of them is served: the text names some. *ret_count: how many left. */
+MUST_USE struct fault *control_trust_remove(
+	struct control *c, const char *authority, bool force, const char *by, size_t *ret_count);
+struct control_anchor {
+	const char *authority, *sha256, *subject;
+	int64_t since_ms, ready_ms, gone_ms, used_ms, not_after_ms; /* wall; 0: not */
+	size_t leaves;						    /* certificates served under it */
+	const char *waits_for;					    /* names; NULL: for nobody */
+	const char *order;					    /* "rotating", "compromised", or NULL */
+};
+void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct control_anchor *a), void *arg);
 /** outcome: what the authority did of it, in words, borrowed; f NULL only. */
 typedef void control_revoked_fn(void *arg, struct fault *f, const char *outcome);
 /** A new certificate first, pushed and ACKed (silent proxies are waited for 30 s); then the one served until now is

@@ -216,10 +216,11 @@ struct control {
 	bool completing;	 /* the first start is being marked complete */
 	void (*ready)(void *arg, struct fault *f);
 	void *ready_arg;
-	struct campaign *campaigns;	/* rotations of many, under way */
-	struct revocation *revocations; /* under way */
-	struct timer *audit_head;	/* hourly */
-	struct timer *watch;		/* clock jumps, ends of quarantines */
+	struct trust_order *trust_orders; /* new roots, under way */
+	struct campaign *campaigns;	  /* rotations of many, under way */
+	struct revocation *revocations;	  /* under way */
+	struct timer *audit_head;	  /* hourly */
+	struct timer *watch;		  /* clock jumps, ends of quarantines */
 	int64_t clock_offset_ms;
 	struct absent *absent;
 	int64_t trust_used_ms;	  /* wall: when it was last looked which anchors are in use */
@@ -311,10 +312,19 @@ void revocation_load(struct control *c, const char *fact, int64_t value, struct 
 void revocations_close(struct control *c); /* who waits hears so */
 void revocations_free(struct control *c);
 
+/* trust_orders.c */
+void trust_order_load(struct control *c, const char *fact, int64_t value);
+void trust_orders_watch(struct control *c);
+void trust_orders_close(struct control *c);
+void trust_orders_free(struct control *c);
+
 /* campaign.c */
 /** The order that asks most of this entry: 0 where there is none. */
 void campaign_facts(const struct entry *e, int64_t *ret_ordered_ms, int64_t *ret_over_ms);
 void campaign_load(struct control *c, const char *fact, int64_t value);
+/** Begin one for this authority, its facts into tx. */
+void campaign_begin(struct control *c, const char *authority, int64_t ordered_ms, int64_t over_ms, struct store_tx *tx);
+bool campaign_is_under_way(struct control *c, const char *authority);
 void campaigns_watch(struct control *c);
 void campaigns_free(struct control *c);
 

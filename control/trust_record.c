@@ -250,6 +250,17 @@ struct fault *trust_record_show(struct trust_record *r, const struct anchors *sh
 	return NULL;
 }
 
+size_t trust_record_drop_gone(struct trust_record *r)
+{
+	size_t before = r->count;
+	for (size_t i = r->count; i > 0; i--)
+		if (r->items[i - 1].anchor.gone_ms)
+			drop(r, i - 1);
+	if (r->count != before)
+		fault_ignore(renew_union(r), "a part of what fitted fits");
+	return before - r->count;
+}
+
 bool trust_record_sweep(struct trust_record *r, int64_t leaf_life_ms, int64_t now_ms)
 {
 	size_t before = r->count;

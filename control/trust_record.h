@@ -44,6 +44,8 @@ MUST_USE struct fault *trust_record_show(
  * least). True: something was. */
 bool trust_record_sweep(struct trust_record *r, int64_t leaf_life_ms, int64_t now_ms);
 
+/** Drop what is gone, used or not. How many that were. */
+size_t trust_record_drop_gone(struct trust_record *r);
 /** All of them; borrowed until the next change; NULL: none. */
 struct anchors *trust_record_anchors(const struct trust_record *r);
 /** Those that every verifier is known to hold, as a reference of the caller's; NULL: none. */

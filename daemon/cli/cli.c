@@ -21,6 +21,8 @@ static const struct cli_command *const commands[] = {
 	&cli_get,
 	&cli_delete,
 	&cli_envoy,
+	&cli_trust,
+	&cli_compromise,
 	&cli_audit,
 	&cli_log_level,
 	&cli_reload,

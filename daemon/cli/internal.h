@@ -41,6 +41,8 @@ extern const struct cli_command cli_reload;
 extern const struct cli_command cli_retry;
 extern const struct cli_command cli_rotate;
 extern const struct cli_command cli_status;
+extern const struct cli_command cli_trust;
+extern const struct cli_command cli_compromise;
 extern const struct cli_command cli_versions;
 extern const struct cli_command cli_rollback;
 extern const struct cli_command cli_revoke;

@@ -68,7 +68,7 @@ static void first_start_makes_a_ca(void **state)
 	struct rig *r = *state;
 	rig_new(r, NULL);
 	assert_string_equal(r->ca->driver->type, "builtin");
-	assert_int_equal(ca_capabilities(r->ca), CA_LIFETIME_EXACT);
+	assert_int_equal(ca_capabilities(r->ca), CA_LIFETIME_EXACT | CA_TRUST_CHANGES | CA_NEW_ROOT);
 	assert_null(ca_anchors(r->ca));
 	rig_start(r);
 	expect_ok(r->ready_fault);
@@ -360,6 +360,67 @@ static void a_running_ca_is_not_replaced(void **state)
 	secret_free(others);
 }
 
+struct root_told {
+	int times;
+	struct fault *fault;
+};
+
+static void on_new_root(void *arg, struct fault *f)
+{
+	struct root_told *t = arg;
+	t->times++;
+	t->fault = f;
+}
+
+/* A new root signs once it is durable, and who trusts the old one hears of it; one that cannot be stored does not. */
+static void a_new_root(void **state)
+{
+	struct rig *r = *state;
+	char old[65], next[65];
+	struct root_told told = {0, NULL};
+	rig_new(r, NULL);
+	rig_start(r);
+	expect_ok(r->ready_fault);
+	(void)snprintf(old, sizeof old, "%s", rig_root_sha256(r));
+	r->save_fails = true;
+	ca_new_root(r->ca, on_new_root, &told);
+	assert_int_equal(told.times, 0);
+	rig_until(r, told.times == 1);
+	expect_fault(TAKE(told.fault), FAULT_UNAVAILABLE, "the new root cannot be stored");
+	assert_string_equal(rig_root_sha256(r), old);
+	assert_int_equal(r->trust_changes, 0);
+	struct got g = issue(r); /* the old one goes on */
+	expect_ok(g.fault);
+	expect_trusted(r, &g);
+	got_done(&g);
+	r->save_fails = false;
+	ca_new_root(r->ca, on_new_root, &told);
+	rig_until(r, told.times == 2);
+	expect_ok(told.fault);
+	assert_int_equal(r->trust_changes, 1);
+	(void)snprintf(next, sizeof next, "%s", rig_root_sha256(r));
+	assert_string_not_equal(next, old);
+	g = issue(r);
+	expect_ok(g.fault);
+	expect_trusted(r, &g);
+	got_done(&g);
+	rig_stop(r);
+	rig_new(r, NULL);
+	rig_start(r);
+	assert_string_equal(rig_root_sha256(r), next);
+}
+
+static void a_new_root_and_the_end(void **state)
+{
+	struct rig *r = *state;
+	struct root_told told = {0, NULL};
+	rig_new(r, NULL);
+	rig_start(r);
+	ca_new_root(r->ca, on_new_root, &told);
+	rig_stop(r);
+	assert_int_equal(told.times, 0);
+}
+
 static void closes_at_any_moment(void **state)
 {
 	struct rig *r = *state;
@@ -406,6 +467,8 @@ int main(void)
 		with_rig(an_ended_root_signs_nothing),
 		with_rig(a_clock_before_the_ca_signs_nothing),
 		with_rig(a_running_ca_is_not_replaced),
+		with_rig(a_new_root),
+		with_rig(a_new_root_and_the_end),
 		with_rig(closes_at_any_moment),
 	};
 	return cmocka_run_group_tests(tests, NULL, certs_free);
