@@ -44,8 +44,8 @@ static void add_range(const struct field *f, struct buf *ret)
 	char from[48], to[48];
 	switch (f->type) {
 	case FIELD_DURATION:
-		buf_printf(ret, "a duration from %s to %s, such as \"30s\"",
-			duration_text(f->min, from, sizeof from), duration_text(f->max, to, sizeof to));
+		buf_printf(ret, "a duration from %s to %s, such as \"30s\"", duration_text(f->min, from, sizeof from),
+			duration_text(f->max, to, sizeof to));
 		break;
 	case FIELD_PERCENT:
 		buf_printf(ret, "a percentage from %lld%% to %lld%%", (long long)f->min, (long long)f->max);

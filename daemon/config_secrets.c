@@ -8,8 +8,7 @@
 
 static field_read read_bundle;
 
-static const struct field_choice expiry_choices[] = {
-	{"serve", EXPIRY_SERVE}, {"withdraw", EXPIRY_WITHDRAW}, {NULL, 0}};
+static const struct field_choice expiry_choices[] = {{"serve", EXPIRY_SERVE}, {"withdraw", EXPIRY_WITHDRAW}, {NULL, 0}};
 
 static const struct field secret[] = {
 	{.key = "profile",
@@ -55,7 +54,8 @@ static const struct field secret[] = {
 		FIELD_AT(struct secret_def, on_expiry),
 		.choices = expiry_choices,
 		.initial = "serve",
-		.help = "when it has ended because no renewal came: `serve` it all the same, or `withdraw` it: new streams "
+		.help = "when it has ended because no renewal came: `serve` it all the same, or `withdraw` it: new "
+			"streams "
 			"wait for the renewal, running proxies keep what they hold"},
 	{.key = "bundle",
 		.type = FIELD_OTHER,
@@ -114,8 +114,8 @@ static void check_bundle(struct config_reader *r, yaml_node_t *n)
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		yaml_node_t *key = NULL;
 		if (config_yaml_get(&r->yaml, n, keys[i], &key))
-			config_yaml_error(&r->yaml, key, "%s is a bundle, which has no %s; remove it", config_path(r),
-				keys[i]);
+			config_yaml_error(
+				&r->yaml, key, "%s is a bundle, which has no %s; remove it", config_path(r), keys[i]);
 	}
 }
 

@@ -316,8 +316,8 @@ static void test_errors(void **state)
 		{TEXT(LISTEN "secrets: {roots: {bundle: [{a: b}]}}\n"),
 			":2:28: secrets.roots.bundle[0] is a mapping, and there is no such authority; there are: "
 			"builtin\n"},
-		{TEXT(LISTEN "secrets: {web: p}\n"),
-			":2:16: secrets.web is \"p\"; it takes a mapping with profile, dns, uri, ip, email, bundle\n"},
+		{TEXT(LISTEN "secrets: {web: p}\n"), ":2:16: secrets.web is \"p\"; it takes a mapping with profile, "
+						     "dns, uri, ip, email, on_expiry, bundle\n"},
 		{TEXT(LISTEN PROFILE "secrets: {\"a\\e[31mb\": {profile: x}}\n"),
 			":3:33: secrets.a\\x1b[31mb.profile is \"x\", and there is no such profile; there are: p\n"},
 		/* Policy. */
