@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/buf.h"
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -297,7 +298,10 @@ static struct fault *apply_all(struct store_db *db, struct mail *batch)
 			TRY(apply_tx(db, tx));
 	if (db->audit.seq != audited)
 		TRY(store_audit_save(db));
-	return run(db, STATEMENT_COMMIT);
+	crash_point("store.filled");
+	TRY(run(db, STATEMENT_COMMIT));
+	crash_point("store.committed");
+	return NULL;
 }
 
 static void fail_all(struct mail *batch, struct fault *why)
@@ -336,6 +340,7 @@ void store_db_apply(struct store_db *db, struct mail *batch)
 	if (db->is_complete || !completes_first_start(batch))
 		return;
 	db->is_complete = true;
+	crash_point("start.completed");
 	f = store_folder_mark(db->folder);
 	if (f)
 		log_event(LOG_WARN, "store.folder_not_marked", LF(f));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "cache/store_db.h"
@@ -87,6 +88,7 @@ static struct fault *advance(struct backup *b, struct store_db *db, bool *ret_wh
 	if (!b->run)
 		TRY(begin(b, db));
 	TRY(copy_some(b, ret_whole));
+	crash_point("backup.copied");
 	return *ret_whole ? open_whole(b) : NULL;
 }
 

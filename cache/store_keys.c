@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/io/file.h"
 #include "base/log.h"
@@ -169,6 +170,7 @@ static struct fault *begin_anew(struct store_db *db, const struct secret *kek, i
 {
 	struct buf wrapped = BUF_INIT;
 	struct store_keys *k = db->keys;
+	crash_point("start.key_made");
 	struct fault *f = seal_new(kek, &wrapped, &k->list[0].seal);
 	if (f)
 		return f;
@@ -183,6 +185,7 @@ static struct fault *begin_anew(struct store_db *db, const struct secret *kek, i
 		f = store_sql_run(db->sql, "COMMIT");
 	if (f)
 		store_sql_rollback(db->sql);
+	crash_point("start.begun");
 	buf_free(&wrapped);
 	return f;
 }
@@ -373,10 +376,13 @@ struct fault *store_keys_rotate(struct store_db *db, const struct secret *given,
 {
 	struct choice c = {NULL, NULL, false};
 	struct fault *f = choose(db, given, &c);
+	crash_point("seal.key_made");
 	if (!f)
 		f = write_choice(db, &c, now_ms);
+	crash_point("seal.wrapped");
 	if (!f && c.replaces)
 		f = replace_file(db);
+	crash_point("seal.replaced");
 	choice_done(&c);
 	return f;
 }
@@ -429,6 +435,7 @@ struct fault *store_keys_settle(struct store_db *db, bool *ret_waits)
 		store_sql_rollback(db->sql);
 		return f;
 	}
+	crash_point("seal.settled");
 	*ret_waits = !is_in_place;
 	/* Those that are gone from the file go from memory too. */
 	TRY(read_rows(db, rows, &count));

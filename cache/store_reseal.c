@@ -1,6 +1,7 @@
 #include "cache/store_reseal.h"
 #include <stdlib.h>
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -130,12 +131,14 @@ static struct fault *some(struct reseal *r, struct store_db *db,
 	size_t count = 0;
 	TRY(store_sql_run(db->sql, "BEGIN IMMEDIATE"));
 	struct fault *f = reseal(r, db, &count);
+	crash_point("seal.step_filled");
 	if (!f)
 		f = store_sql_run(db->sql, "COMMIT");
 	if (f)
 		store_sql_rollback(db->sql);
 	else if (count < RECORDS_PER_STEP)
 		r->phase++;
+	crash_point("seal.step_committed");
 	return f;
 }
 

@@ -1,5 +1,6 @@
 #include "cache/store_schema.h"
 #include <inttypes.h>
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "cache/store_sql.h"
@@ -82,8 +83,10 @@ struct fault *store_schema_update(sqlite3 *db, const struct store_migrations *m)
 		return NULL;
 	TRY(store_sql_run(db, "BEGIN IMMEDIATE"));
 	struct fault *f = apply(db, m, (size_t)version);
+	crash_point("migrate.filled");
 	if (!f)
 		f = store_sql_run(db, "COMMIT");
+	crash_point("migrate.committed");
 	if (f)
 		store_sql_rollback(db);
 	return f;

@@ -1,6 +1,7 @@
 /* control/brought.c - orders of an operator: put, delete, rotate, get. */
 #include "base/anchors.h"
 #include "base/buf.h"
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/io/loop.h"
 #include "base/log.h"
@@ -188,6 +189,7 @@ void control_rotate(struct control *c, const char *name, const char *by, control
 		order_refuse(c, f, done, arg);
 		return;
 	}
+	crash_point("rotate.ordered");
 	audit_note(c, NULL, "secret.rotate_ordered", name, NULL, by, NULL);
 	struct order *o = mem_new(struct order);
 	o->left = count;

@@ -1,6 +1,7 @@
 #include "control/issuance.h"
 #include "base/anchors.h"
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/io/loop.h"
 #include "base/mem.h"
@@ -65,6 +66,7 @@ static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)
 		f = check_answer(answer, &expected, &c);
 	}
 	ca_answer_free(answer);
+	crash_point("issue.answered");
 	finish(i, f, c);
 }
 
@@ -83,6 +85,7 @@ static void on_key(void *arg, struct fault *f, EVP_PKEY *key, X509_REQ *csr)
 		.key_type = i->spec.key_type,
 		.lifetime_ms = i->spec.lifetime_ms,
 		.deadline_ms = clock_mono_ms(i->control->o.clock) + i->spec.timeout_ms};
+	crash_point("issue.key_made");
 	i->asked = true;
 	i->op = ca_issue(authority_ca(i->authority), &request, on_issued, i);
 }

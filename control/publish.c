@@ -2,6 +2,7 @@
  * cannot be written, the renewal of what is already granted goes on in memory, loudly, and is written again later,
  * while new grants fail (design.md, section 7). */
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -135,6 +136,7 @@ static void serve(struct entry *e, struct version *v)
 	e->outdated = false;
 	e->told_level = LIFE_OK;
 	publish_current(e);
+	crash_point("publish.sent");
 	log_event(LOG_INFO, "secret.published", LS("secret", entry_key_text(e->key)), LS("version", version_id(v)),
 		LS("kind", secret_kind_name(version_kind(v))), LT("not_after", version_not_after_ms(v)),
 		LI("subscribers", e->subscriber_count), LB("stored", !e->memory_only));
@@ -190,6 +192,7 @@ static void on_stored(void *arg, struct fault *f)
 	struct entry *e = p->entry;
 	struct control *c = e->control;
 	bool renewal = e->current && e->def;
+	crash_point("publish.stored");
 	e->committing = false;
 	if (!f && p->generation != e->generation) { /* design: invariant 4 */
 		f = fault_new(FAULT_CONFLICT, "the definition of %s changed meanwhile", entry_key_text(e->key));
@@ -265,6 +268,7 @@ void publish_version(
 		retire_current(e, tx);
 	store_tx_put_version(tx, v);
 	store_commit(e->control->o.store, tx, on_stored, p);
+	crash_point("publish.handed_over");
 }
 
 static void on_rewritten(void *arg, struct fault *f)
