@@ -59,6 +59,12 @@ static bool is_hidden(const char *text, const struct secret *const *hide, size_t
 	return false;
 }
 
+/* The names are sent beside the CSR for roles that read them there; the others say that they do not. */
+static bool is_usual(const char *text)
+{
+	return strstr(text, "use_csr_sans") != NULL;
+}
+
 /* The texts of a list, "; " between them, cut short. raw: whoever prints them escapes. */
 static void add_texts(
 	const json_t *list, const struct secret *const *hide, size_t hide_count, bool raw, struct buf *ret)
@@ -66,7 +72,7 @@ static void add_texts(
 	size_t start = ret->len, count = json_array_size(list);
 	for (size_t i = 0; i < count && i < SHOWN_MAX; i++) {
 		const char *text = text_of(json_array_get(list, i));
-		if (!text)
+		if (!text || (raw && is_usual(text)))
 			continue;
 		if (ret->len > start)
 			buf_add_text(ret, "; ");

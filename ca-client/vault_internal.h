@@ -90,6 +90,7 @@ struct vault_login {
 	uint64_t denied_generation; /* a login of this number was fresh, and something was denied to it all the same */
 	int64_t denied_at_mono_ms;
 	bool busy;		 /* one is under way */
+	bool anew;		 /* it is to bring another token, also where the old one counts */
 	bool checking;		 /* files are being compared */
 	struct vault_call *call; /* of the login */
 	struct vault_call *renewal;

@@ -19,7 +19,7 @@
 /* A denial against a login that was fresh is believed for so long. */
 #define DENIAL_STANDS_MS MS_PER_MIN
 
-static void begin(struct vault *v);
+static void begin(struct vault *v, bool anew);
 static void begin_with(struct vault *v, struct vault_files *files);
 static void plan_retry(struct vault *v);
 
@@ -64,7 +64,7 @@ static void plan(struct vault *v)
 /* f stays the caller's. */
 static void finish(struct vault *v, const struct fault *f)
 {
-	v->login.busy = false;
+	v->login.busy = v->login.anew = false;
 	vault_serve(&v->login.waiters, f);
 }
 
@@ -250,6 +250,9 @@ static void on_files(struct vault *v, struct vault_files *files)
 	} else if (f) {
 		vault_files_free(files);
 		login_failed(v, f);
+	} else if (!l->anew && vault_login_token(v) && vault_files_same_login(files, l->used)) {
+		vault_files_free(files);
+		finish(v, NULL);
 	} else {
 		begin_with(v, files);
 	}
@@ -269,8 +272,10 @@ static void begin_with(struct vault *v, struct vault_files *files)
 		send_login(v);
 }
 
-static void begin(struct vault *v)
+/* anew: even if there is a token that counts. */
+static void begin(struct vault *v, bool anew)
 {
+	v->login.anew = v->login.anew || anew;
 	if (v->login.busy)
 		return;
 	v->login.busy = true;
@@ -312,8 +317,8 @@ static void on_renewed(void *arg, struct fault *f, int status, const json_t *roo
 		f = vault_answer_login(root, NULL, &lease);
 	if (f) {
 		log_event(LOG_INFO, "authority.login_not_renewed", LS("authority", v->ca.env.authority), LF(f));
-		if (status == 400 || status == 403)
-			begin(v);
+		if (status == 400 || status == 403 || status == 500) /* 500: past its longest life */
+			begin(v, true);
 		else
 			plan_retry(v);
 		fault_free(f);
@@ -363,7 +368,7 @@ static void on_plan(void *arg)
 		log_event(LOG_WARN, "authority.login_ends", LS("authority", v->ca.env.authority),
 			LT("ends_at", l->ends_at_wall_ms), LS("token_file", v->o.login.token_file));
 	else
-		begin(v);
+		begin(v, true);
 }
 
 /* --- whoever needs it --- */
@@ -371,7 +376,7 @@ static void on_plan(void *arg)
 void vault_login_wait(struct vault *v, struct vault_waiter *w)
 {
 	vault_wait(&v->login.waiters, w);
-	begin(v);
+	begin(v, false);
 }
 
 bool vault_login_denied(struct vault *v, uint64_t generation)

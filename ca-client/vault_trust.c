@@ -253,6 +253,11 @@ static void on_list(void *arg, struct fault *f, int status, const json_t *root)
 		fault_free(f);
 		f = fault_new(FAULT_INVALID, "the mount %s has no issuing CA yet: generate or import one", v->o.mount);
 	}
+	if (f && status == 403) { /* where an engine is, its list is open to all */
+		fault_free(f);
+		f = fault_new(
+			FAULT_INVALID, "no PKI engine is mounted at %s: see the keys mount and namespace", v->o.mount);
+	}
 	if (!f)
 		f = vault_answer_issuers(root, &t->listed, &t->listed_count);
 	if (f || (!t->forced && is_same_list(t)))

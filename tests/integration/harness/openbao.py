@@ -1,4 +1,5 @@
 """A real OpenBao under test control: a development server over TLS, with a PKI engine, a role and four auth methods."""
+import copy
 import json
 import os
 import pathlib
@@ -32,7 +33,7 @@ class OpenBao:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.persistent, self.process = ports.free(), persistent, None
         self.address = "https://localhost:%d" % self.port
-        self.token, self.unseal_key = ROOT_TOKEN, None
+        self.token, self.unseal_key, self.namespace = ROOT_TOKEN, None, None
         self.authority = pki.authority("Server Root")
         self.ca_file = self.folder / "server-ca.pem"
         self.ca_file.write_bytes(self.authority.pem())
@@ -54,7 +55,7 @@ class OpenBao:
         path.write_text(json.dumps(config))
         return path
 
-    def start(self):
+    def start(self, unseal=True):
         argv = [program(), "server", "-config=%s" % self._config()]
         if not self.persistent:
             argv += ["-dev", "-dev-root-token-id=" + ROOT_TOKEN, "-dev-no-store-token",
@@ -63,8 +64,8 @@ class OpenBao:
         self.process = process.Process(argv, env={**env, "HOME": str(self.folder)}, cwd=self.folder,
                                        log=self.folder / "openbao.log")
         wait.until(self._answers, START_S, lambda: "OpenBao:\n" + self.process.tail())
-        if self.persistent:
-            self._unseal()
+        if self.persistent and unseal:
+            self.unseal()
         return self
 
     def _answers(self):
@@ -75,7 +76,7 @@ class OpenBao:
         except OSError:
             return False
 
-    def _unseal(self):
+    def unseal(self):
         if not self.unseal_key:
             made = self.ask("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1}, token=None)
             self.token, self.unseal_key = made["root_token"], made["keys_base64"][0]
@@ -93,9 +94,11 @@ class OpenBao:
         self.process.signal(number)
 
     # --- API ---------------------------------------------------------------------------------------------------------
-    def ask(self, method, path, body=None, token="", timeout_s=10):
+    def ask(self, method, path, body=None, token="", timeout_s=30):
         """The answer's JSON; {} without one. token: "" for the root's, None for none."""
         headers = {} if token is None else {"X-Vault-Token": token or self.token}
+        if self.namespace:
+            headers["X-Vault-Namespace"] = self.namespace
         request = urllib.request.Request("%s/v1/%s" % (self.address, path), method=method, headers=headers,
                                          data=None if body is None else json.dumps(body).encode())
         try:
@@ -105,8 +108,8 @@ class OpenBao:
             raise Refused(e.code, e.read().decode(errors="replace")) from None
         return json.loads(text) if text else {}
 
-    def post(self, path, **body):
-        return self.ask("POST", path, body)
+    def post(self, where, **body):
+        return self.ask("POST", where, body)
 
     def health(self):
         try:
@@ -114,6 +117,12 @@ class OpenBao:
             return 200
         except Refused as e:
             return e.status
+
+    def within(self, namespace):
+        """The same server, as seen from a namespace."""
+        inner = copy.copy(self)
+        inner.namespace = namespace
+        return inner
 
     # --- set-up ------------------------------------------------------------------------------------------------------
     def with_pki(self, **role):
@@ -179,6 +188,10 @@ class OpenBao:
         self.post("auth/cert/certs/leafcast", **{"certificate": self.clients.pem().decode(), "token_policies": "leafcast",
                                                  "token_ttl": "1h", **options})
         return {"certificate": {**dict(zip(("certificate_file", "key_file"), self.put_client())), "name": "leafcast"}}
+
+    def clients_ca(self):
+        """A file with a root that has nothing to do with the server's certificate."""
+        return self._file("other-ca.pem", pki.authority("Other Root").pem())
 
     def put_client(self, name="leafcast-host"):
         made = pki.make(name, issuer=self.clients, dns=[name + ".example"])

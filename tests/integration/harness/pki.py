@@ -112,3 +112,18 @@ def sign_jwt(key, claims, life_s):
     text = "%s.%s" % (part({"alg": "ES256", "typ": "JWT"}), part({**claims, "iat": now, "nbf": now, "exp": now + life_s}))
     r, s = utils.decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
     return "%s.%s" % (text, part(r.to_bytes(32, "big") + s.to_bytes(32, "big")))
+
+
+def sign_ca(request_pem, issuer):
+    """An issuing CA's certificate for a request, as PEM."""
+    request = x509.load_pem_x509_csr(request_pem.encode())
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = (x509.CertificateBuilder().subject_name(request.subject).public_key(request.public_key())
+               .issuer_name(issuer.certificate.subject).serial_number(x509.random_serial_number())
+               .not_valid_before(now - datetime.timedelta(seconds=60)).not_valid_after(now + datetime.timedelta(days=5))
+               .add_extension(x509.BasicConstraints(True, 0), True)
+               .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public_key()), False)
+               .add_extension(x509.KeyUsage(
+                   digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+                   key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False), True))
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(PEM).decode()

@@ -157,6 +157,7 @@ static void lists_that_make_no_sense(void **state)
 		{200, "{\"data\":{\"keys\":[\"ccc\"]}}", FAULT_INVALID, "GET pki/issuer/ccc/json"},
 		{404, "{\"errors\":[]}", FAULT_INVALID, "has no issuing CA yet"},
 		{404, ERRORS("no handler for route"), FAULT_INVALID, "nothing is mounted there"},
+		{403, ERRORS("permission denied"), FAULT_INVALID, "no PKI engine is mounted at pki"},
 		{503, ERRORS("Vault is sealed"), FAULT_UNAVAILABLE, "unseal it"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -168,6 +169,7 @@ static void lists_that_make_no_sense(void **state)
 	rig_start(r);
 	expect_fault(TAKE(r->ready_fault), FAULT_CORRUPT, "a certificate that came");
 	rig_start_well(r);
+	assert_int_equal(rig_count(r, LOGIN), 1); /* the login holds over all these starts */
 }
 
 static void a_look_that_fails_is_told_once(void **state)
