@@ -73,6 +73,8 @@ static struct fault *make_driver(struct authority *a, const struct authority_def
 		return builtin_new(&def->builtin, &env, &a->ca);
 	case AUTHORITY_VAULT:
 		return vault_new(&def->vault, &env, &a->ca);
+	case AUTHORITY_EXEC:
+		return exec_new(&def->exec, &env, &a->ca);
 	}
 	return fault_new(FAULT_INVALID, "authority %s: unknown type", a->name);
 }

@@ -138,6 +138,9 @@ void authority_def_done(struct authority_def *a)
 	case AUTHORITY_VAULT:
 		vault_options_done(&a->vault);
 		break;
+	case AUTHORITY_EXEC:
+		exec_options_done(&a->exec);
+		break;
 	}
 }
 

@@ -8,11 +8,12 @@
 #include <sys/types.h>
 #include "base/credential.h"
 #include "ca-client/builtin.h"
+#include "ca-client/exec.h"
 #include "ca-client/vault.h"
 #include "cache/version.h"
 struct template;
 
-enum authority_type { AUTHORITY_BUILTIN = 1, AUTHORITY_VAULT };
+enum authority_type { AUTHORITY_BUILTIN = 1, AUTHORITY_VAULT, AUTHORITY_EXEC };
 
 struct authority_def {
 	char *name;
@@ -22,6 +23,7 @@ struct authority_def {
 	union {
 		struct builtin_options builtin; /* AUTHORITY_BUILTIN */
 		struct vault_options vault;	/* AUTHORITY_VAULT */
+		struct exec_options exec;	/* AUTHORITY_EXEC */
 	};
 };
 

@@ -16,6 +16,8 @@ static bool same_authority(const struct authority_def *a, const struct authority
 		return builtin_options_equal(&a->builtin, &b->builtin);
 	case AUTHORITY_VAULT:
 		return vault_options_equal(&a->vault, &b->vault);
+	case AUTHORITY_EXEC:
+		return exec_options_equal(&a->exec, &b->exec);
 	}
 	return false;
 }

@@ -11,12 +11,14 @@
 static const struct config_authority_kind KINDS[] = {
 	{"builtin", AUTHORITY_BUILTIN, &CONFIG_BUILTIN_FIELDS, config_check_builtin},
 	{"vault", AUTHORITY_VAULT, &CONFIG_VAULT_FIELDS, config_check_vault},
+	{"exec", AUTHORITY_EXEC, &CONFIG_EXEC_FIELDS, config_check_exec},
 };
 
 /* For the reference: the keys of each. */
 static const struct field reference[] = {
 	{.type = FIELD_OTHER, .group = &CONFIG_BUILTIN_FIELDS},
 	{.type = FIELD_OTHER, .group = &CONFIG_VAULT_FIELDS},
+	{.type = FIELD_OTHER, .group = &CONFIG_EXEC_FIELDS},
 };
 
 const struct field_set *config_authority_fields(void)

@@ -16,6 +16,8 @@ extern const struct field_set CONFIG_BUILTIN_FIELDS;
 void config_check_builtin(struct config_reader *r, yaml_node_t *n, const struct authority_def *a);
 extern const struct field_set CONFIG_VAULT_FIELDS;
 void config_check_vault(struct config_reader *r, yaml_node_t *n, const struct authority_def *a);
+extern const struct field_set CONFIG_EXEC_FIELDS;
+void config_check_exec(struct config_reader *r, yaml_node_t *n, const struct authority_def *a);
 
 /** What every kind has: for the end of its table of keys. */
 #define CONFIG_AUTHORITY_COMMON                                                                                        \

@@ -1,0 +1,13 @@
+/* ca-client/exec_redact.h - what a command says about itself on stderr, made fit for a log: its last lines, with what
+ * looks like a key, a token or a password cut out; in doubt it is cut. Pure. Thread: any. */
+#ifndef CA_CLIENT_EXEC_REDACT_H
+#define CA_CLIENT_EXEC_REDACT_H
+#include <stddef.h>
+struct buf;
+
+enum { EXEC_REDACT_LINES = 4, EXEC_REDACT_MAX = 512 };
+
+/** Appended, on one line ("a | b"), escaped, at most about EXEC_REDACT_MAX bytes. Values: texts that are cut wherever
+ * they stand, NULL ones and short ones left out. */
+void exec_redact(const void *text, size_t len, const char *const *values, size_t value_count, struct buf *ret);
+#endif
