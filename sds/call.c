@@ -263,6 +263,8 @@ static void on_timer(struct timers_entry *t)
 		grpc_call_cancel(c->grpc, NULL);
 	else if (c->worker->state != WORKER_SERVING)
 		call_drain(c);
+	else if (c->conn->is_old)
+		age_end(c);
 	else if (c->waits && !c->was_read) /* it is we who keep its first request waiting */
 		call_set_timer(c, TURN_MS);
 	else
@@ -271,7 +273,7 @@ static void on_timer(struct timers_entry *t)
 
 void call_set_timer(struct call *c, int64_t after_ms)
 {
-	if (c->ending || c->closed || c->worker->state != WORKER_SERVING)
+	if (c->ending || c->closed || c->worker->state != WORKER_SERVING || c->conn->is_old)
 		return; /* it is set for the end, or past it */
 	if (after_ms < 0)
 		timers_clear(&c->worker->timers, &c->timer);
@@ -359,7 +361,9 @@ static void open_method(struct call *c)
 static bool has_room(struct call *c)
 {
 	struct conn *o = c->conn;
-	if (o->over == LIMIT_CONNECTIONS_PER_IDENTITY)
+	if (o->is_old)
+		call_end(c, GRPC_STATUS_UNAVAILABLE, "this connection is being closed");
+	else if (o->over == LIMIT_CONNECTIONS_PER_IDENTITY)
 		limit_end(c, LIMIT_CONNECTIONS_PER_IDENTITY,
 			"more connections of one identity than this server permits (limits.connections_per_identity)");
 	else if (o->over == LIMIT_CONNECTIONS)

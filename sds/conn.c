@@ -48,6 +48,7 @@ static struct conn *add(struct worker *w, const char *peer, uint64_t serial, str
 	c->identity = i;
 	c->worker = w;
 	pace_init(c);
+	age_begin(c);
 	owner_enter(w, c);
 	HASH_ADD_KEYPTR(hh, w->conns, c->peer, strlen(c->peer), c);
 	return c;
@@ -110,6 +111,7 @@ void conn_leave(struct worker *w, struct conn *c)
 	if (c->peer)
 		detach(w, c);
 	timers_clear(&w->timers, &c->pace_timer);
+	timers_clear(&w->timers, &c->age_timer);
 	owner_leave(w, c);
 	identity_unref(c->identity);
 	node_unref(c->node);

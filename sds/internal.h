@@ -71,7 +71,9 @@ struct conn {
 	struct bucket openings, requests; /* pace.c */
 	struct call *new_calls,
 		*reads; /* DL by wait_prev, wait_next: may not be read yet, for the first time or again */
-	struct timers_entry pace_timer;
+	struct timers_entry pace_timer, age_timer;
+	bool is_old; /* age.c: its calls are being ended */
+	int64_t age_ends_ms;
 };
 /** Who calls. UNAUTHENTICATED-worthy faults are DENIED. A reference that conn_leave() gives back. */
 MUST_USE struct fault *conn_enter(struct worker *w, grpc_call *call, struct conn **ret);
@@ -127,6 +129,11 @@ bool pace_allows(struct call *c);
 void pace_leave(struct call *c); /* fine when it does not wait */
 /** What was read is worth so many requests more. */
 void pace_charge(struct call *c, size_t requests);
+
+/* --- age.c: connections that are old enough go --- */
+void age_begin(struct conn *o);
+void age_end(struct call *c); /* the turn of this call has come */
+int64_t age_cut_off_ms(const struct sds_limits *l);
 
 /* --- call.c: an RPC's life: reads, one send at a time, its end --- */
 struct call_ops {
@@ -196,6 +203,9 @@ enum limit {
 	LIMIT_STREAMS_PER_IDENTITY,
 	LIMIT_NEW_NAMES_PER_CONNECTION,
 	LIMIT_NEW_NAMES_PER_IDENTITY,
+	LIMIT_UNANSWERED_REOFFER,
+	LIMIT_UNANSWERED_CLOSE,
+	LIMIT_CONNECTION_AGE,
 	LIMIT_COUNT
 };
 const char *limit_name(enum limit l); /* the key of the config */

@@ -18,6 +18,9 @@ static const char *const names[LIMIT_COUNT] = {
 	[LIMIT_STREAMS_PER_IDENTITY] = "streams_per_identity",
 	[LIMIT_NEW_NAMES_PER_CONNECTION] = "new_names_per_connection",
 	[LIMIT_NEW_NAMES_PER_IDENTITY] = "new_names_per_identity",
+	[LIMIT_UNANSWERED_REOFFER] = "unanswered_reoffer",
+	[LIMIT_UNANSWERED_CLOSE] = "unanswered_close",
+	[LIMIT_CONNECTION_AGE] = "connection_age",
 };
 
 const char *limit_name(enum limit l)

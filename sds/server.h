@@ -34,6 +34,10 @@ struct sds_limits {
 	/* Names that nothing is known of, at once; they come back within ten minutes. More are answered as unknown and
 	 * not remembered. */
 	size_t new_names_per_connection, new_names_per_identity;
+	/* A client that answers nothing of what it is sent: it is offered anew, and in the end its stream is closed. */
+	int64_t unanswered_reoffer_ms, unanswered_close_ms;
+	int64_t connection_age_ms; /* connections go at this age, within about a third of it; 0: never */
+	int64_t connection_age_grace_ms;
 	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued */
 };
 struct sds_options {

@@ -12,9 +12,6 @@
 /* A stream that was opened and says nothing holds a place that others may want. */
 #define FIRST_REQUEST_MS (INT64_C(60) * 1000)
 
-/* An offer that the client never answers must not hold a place in the window for ever: after this it is made anew. */
-#define ANSWER_PATIENCE_MS (INT64_C(5) * 60 * 1000)
-
 /* Envoy #47309: over ADS a second user of a name repeats the last request word by word and waits. */
 #define REPEAT_MS (INT64_C(1) * 1000)
 
@@ -29,7 +26,8 @@ struct stream {
 	struct node *node;
 	struct repush repush;
 	int64_t look_at_ms; /* when something that was kept from it may have to be offered; INT64_MAX: nothing is */
-	int64_t end_at_ms;  /* of the identity, or of the wait after a half-close; INT64_MAX: none */
+	int64_t silent_since_ms; /* nothing was answered since this offer, which was made anew; 0: no */
+	int64_t end_at_ms;	 /* of the identity, or of the wait after a half-close; INT64_MAX: none */
 };
 
 /* --- the engine's events --- */
@@ -146,10 +144,34 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* An offer that the client never answers must not hold a place in the window for ever: it is made anew. A client that
+ * answers nothing, perhaps because it does not read, is let go. */
 static int64_t patience_ends_ms(const struct stream *s)
 {
+	const struct sds_limits *l = &s->call->worker->server->o.limits;
 	int64_t oldest = engine_oldest_offer_ms(s->engine);
-	return oldest == INT64_MAX ? INT64_MAX : oldest + ANSWER_PATIENCE_MS;
+	int64_t again = oldest == INT64_MAX ? INT64_MAX : oldest + l->unanswered_reoffer_ms;
+	return s->silent_since_ms ? earlier(again, s->silent_since_ms + l->unanswered_close_ms) : again;
+}
+
+/* False: the stream ended. */
+static bool lose_patience(struct stream *s)
+{
+	struct call *c = s->call;
+	const struct sds_limits *l = &c->worker->server->o.limits;
+	int64_t now = c->worker->now_ms, oldest = engine_oldest_offer_ms(s->engine);
+	if (s->silent_since_ms && now - s->silent_since_ms >= l->unanswered_close_ms) {
+		limit_hit(c, LIMIT_UNANSWERED_CLOSE);
+		call_end(c, GRPC_STATUS_DEADLINE_EXCEEDED,
+			"nothing of what was sent was answered for long (limits.unanswered_close)");
+		return false;
+	}
+	if (engine_reoffer(s->engine, now - l->unanswered_reoffer_ms + 1)) {
+		limit_hit(c, LIMIT_UNANSWERED_REOFFER);
+		if (!s->silent_since_ms)
+			s->silent_since_ms = oldest;
+	}
+	return true;
 }
 
 /* One timer serves the engine's own wishes and the stream's end. One that is set for an earlier time is left alone: it
@@ -174,6 +196,8 @@ static struct fault *take_request(struct stream *s, const struct request *r)
 	TRY(request_type_ok(r, c->method->ads, &secret));
 	if (!secret)
 		return NULL; /* another type of an ADS stream: open, unanswered */
+	if (r->nonce.len)
+		s->silent_since_ms = 0;
 	struct engine_close end = engine_request(s->engine, r, c->worker->now_ms);
 	if (end.grpc_status)
 		limit_end(c, LIMIT_NAMES_PER_STREAM, end.text);
@@ -351,10 +375,8 @@ static void on_timeout(struct call *c)
 		engine_wake(s->engine, c->worker->now_ms);
 		look(s);
 		repush_run(&s->repush, c, s->engine);
-		if (engine_reoffer(s->engine, c->worker->now_ms - ANSWER_PATIENCE_MS + 1))
-			log_event(
-				LOG_DEBUG, "stream.unanswered", LS("node", s->node->id), LI("stream", (int64_t)c->id));
-		call_mark(c);
+		if (lose_patience(s))
+			call_mark(c);
 	} else if (c->half_closed) {
 		call_end(c, GRPC_STATUS_OK, "");
 	} else {

@@ -64,7 +64,9 @@ void worker_init(struct worker *w, struct sds_server *s, unsigned number)
 	timers_init(&w->timers);
 	const struct rpc_server_options o = {.streams_per_connection = s->o.limits.streams_per_connection,
 		.message_bytes = (int)(2 * s->o.limits.message_bytes),
-		.memory = s->memory};
+		.memory = s->memory,
+		.age_ms = s->o.limits.connection_age_ms,
+		.cut_off_ms = age_cut_off_ms(&s->o.limits)};
 	w->grpc = rpc_server_new(&o, w->queue);
 }
 

@@ -1,6 +1,7 @@
 #include "base/io/rpc.h"
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
+#include <limits.h>
 #include <stdlib.h>
 #include "base/attr.h"
 #include "base/mem.h"
@@ -164,6 +165,8 @@ grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue
 		int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
 		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
 		memory_arg(o->memory),
+		int_arg(GRPC_ARG_MAX_CONNECTION_AGE_MS, o->age_ms ? (int)o->age_ms : INT_MAX),
+		int_arg(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, o->age_ms ? (int)o->cut_off_ms : INT_MAX),
 	};
 	const grpc_channel_args args = {ARRAY_LEN(list), list};
 	grpc_server *s = grpc_server_create(&args, NULL);

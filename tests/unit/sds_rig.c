@@ -310,6 +310,8 @@ struct sds_limits rig_limits(void)
 		.requests_per_second = 4000,
 		.new_names_per_connection = 10000,
 		.new_names_per_identity = 50000,
+		.unanswered_reoffer_ms = 300000,
+		.unanswered_close_ms = 900000,
 		.message_bytes = 4 << 20,
 		.memory_bytes = RIG_MEMORY_BYTES,
 		.fetch_wait_ms = 300};

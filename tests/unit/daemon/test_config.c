@@ -44,7 +44,8 @@ static const char everything[] =
 	"admin: {path: /run/leafcast/a.sock}\n"
 	"limits: {connections: 100, connections_per_identity: 50, streams_per_connection: 1024, names_per_stream: 7, "
 	"names_per_request: 8, streams_per_second: 9, requests_per_second: 10, streams_per_identity: 2048, "
-	"new_names_per_connection: 11, new_names_per_identity: 12, fetch_wait: 0s, message_bytes: 65536, "
+	"new_names_per_connection: 11, new_names_per_identity: 12, unanswered_reoffer: 11s, unanswered_close: 12s, "
+	"connection_age: 1h, connection_age_grace: 13s, fetch_wait: 0s, message_bytes: 65536, "
 	"memory_bytes: 16777216}\n"
 	"authorities:\n"
 	"  lab: {type: builtin, key: rsa-3072, common_name: Lab Root}\n"
@@ -92,6 +93,10 @@ static void test_settings(void **state)
 	assert_int_equal(c->limits.streams_per_identity, 2048);
 	assert_int_equal(c->limits.new_names_per_connection, 11);
 	assert_int_equal(c->limits.new_names_per_identity, 12);
+	assert_int_equal(c->limits.unanswered_reoffer_ms, 11000);
+	assert_int_equal(c->limits.unanswered_close_ms, 12000);
+	assert_int_equal(c->limits.connection_age_ms, 3600000);
+	assert_int_equal(c->limits.connection_age_grace_ms, 13000);
 	assert_int_equal(c->limits.fetch_wait_ms, 0);
 	assert_int_equal(c->limits.message_bytes, 65536);
 	assert_int_equal(c->limits.memory_bytes, 16777216);
@@ -195,6 +200,9 @@ static void test_defaults(void **state)
 	assert_int_equal(c->limits.streams_per_identity, 100000);
 	assert_int_equal(c->limits.new_names_per_connection, 10000);
 	assert_int_equal(c->limits.new_names_per_identity, 50000);
+	assert_int_equal(c->limits.unanswered_reoffer_ms, 300000);
+	assert_int_equal(c->limits.unanswered_close_ms, 900000);
+	assert_int_equal(c->limits.connection_age_ms, 0);
 	assert_int_equal(c->limits.fetch_wait_ms, 10000);
 	assert_int_equal(c->limits.message_bytes, 4 << 20);
 	assert_int_equal(c->limits.memory_bytes, 0);

@@ -279,6 +279,36 @@ static void test_patience_ends(void **state)
 	rig_free(r);
 }
 
+/* One that answers nothing is sent it anew, and let go in the end; one that answers at last is not. */
+static void test_unanswered_ends(void **state)
+{
+	(void)state;
+	struct rig *r = rig_new(1, everything);
+	struct rpc_client *c = rig_dial(r);
+	struct xds_answer a;
+	rig_publish(r, "roots", NULL);
+	struct rpc_stream *s = subscribe(c, "roots"), *late = subscribe(c, "roots");
+	rig_receive(r, c, s, false, &a);
+	rig_receive(r, c, late, false, &a);
+	rig_skip(r, 310000);
+	rig_receive(r, c, s, false, &a);
+	rig_receive(r, c, late, false, &a);
+	assert_true(rig_counted_limit(r, "unanswered_reoffer"));
+	rig_ask(late, &(struct xds_ask){.nonce = a.nonce, .version = a.version, .names = {"roots"}});
+	(void)rig_wait_report(r, c, 0, "roots", REPORT_ACKED);
+	rig_skip(r, 580000);
+	assert_false(rpc_stream_ended(s));
+	rig_skip(r, 20000);
+	assert_int_equal(rig_wait_end(r, c, s), 4);
+	assert_non_null(strstr(rpc_stream_status_text(s), "limits.unanswered_close"));
+	assert_true(rig_counted_limit(r, "unanswered_close"));
+	assert_true(rig_is_silent(r, c, late));
+	rpc_stream_free(s);
+	rpc_stream_free(late);
+	rpc_client_close(c);
+	rig_free(r);
+}
+
 /* A connection that speaks HTTP/2 no further than its preface answers no GOAWAY: the grace ends it. */
 static void test_drain_cuts_off_the_deaf(void **state)
 {
@@ -433,6 +463,7 @@ int main(void)
 		cmocka_unit_test(test_ended_stream_is_cut_off),
 		cmocka_unit_test(test_silent_stream_is_let_go),
 		cmocka_unit_test(test_patience_ends),
+		cmocka_unit_test(test_unanswered_ends),
 		cmocka_unit_test(test_drain_cuts_off_the_deaf),
 		cmocka_unit_test(test_cancelled_while_an_answer_waits),
 		cmocka_unit_test(test_drains_1),
