@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+/* Not every target has one. */
+__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static int replay_file(const char *path)
 {
@@ -20,6 +22,8 @@ static int replay_file(const char *path)
 int main(int argc, char **argv)
 {
 	int files = 0;
+	if (LLVMFuzzerInitialize)
+		(void)LLVMFuzzerInitialize(&argc, &argv);
 	for (int i = 1; i < argc; i++) {
 		DIR *d = opendir(argv[i]);
 		if (!d) {
