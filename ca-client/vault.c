@@ -19,6 +19,7 @@ void vault_finish_close(struct vault *v)
 	timer_free(v->turn);
 	vault_options_done(&v->o);
 	free(v->warned);
+	free(v->roots_told);
 	free(v);
 	closed(arg);
 }

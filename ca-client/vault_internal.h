@@ -200,7 +200,8 @@ struct vault {
 	struct vault_role role;
 	struct vault_cap caps[VAULT_CAPS_MAX]; /* ring */
 	size_t cap_next;
-	char *warned; /* the warnings that were logged last; or NULL */
+	char *warned;	  /* the warnings that were logged last; or NULL */
+	char *roots_told; /* why the files of roots could not be read, as logged last; or NULL */
 	struct ca_op *ops;
 	struct timer *turn; /* the next turn of the loop: no callback runs before its call has returned */
 	struct vault_waiter starting;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "ca-client/vault_internal.h"
 
 #define LOGIN_TIMEOUT_MS (15 * MS_PER_S)
@@ -212,15 +213,22 @@ static void send_lookup(struct vault *v)
 
 /* --- the files --- */
 
+/* Once per change: they are looked at again and again. Before it is ready the core tells. */
+static void say_roots(struct vault *v, const struct fault *f)
+{
+	const char *text = f ? fault_text(f) : NULL;
+	if (f && v->started && !text_same(text, v->roots_told))
+		log_event(LOG_WARN, "authority.roots_not_read", LS("authority", v->ca.env.authority), LF(f));
+	free(v->roots_told);
+	v->roots_told = mem_strdup(text);
+}
+
 /* Roots that cannot be read do not replace those that could. */
 static void take_roots(struct vault *v, struct vault_files *files)
 {
-	if (files->roots_fault) {
-		if (v->started)
-			log_event(LOG_WARN, "authority.roots_not_read", LS("authority", v->ca.env.authority),
-				LF(files->roots_fault));
+	say_roots(v, files->roots_fault);
+	if (files->roots_fault)
 		return;
-	}
 	if (files->server_roots) {
 		anchors_unref(v->server_roots);
 		v->server_roots = TAKE(files->server_roots);

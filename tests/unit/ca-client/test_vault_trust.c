@@ -265,6 +265,70 @@ static void roots_of_the_server_that_cannot_be_read(void **state)
 	assert_int_equal(rig_count(r, LOGIN), 0);
 }
 
+#define CERT_LOGIN "POST /v1/auth/cert/login"
+
+static void write_client(struct rig *r, enum certs_key key)
+{
+	X509 *leaf = certs_make(&(struct certs_spec){.key = key,
+		.issuer = r->root,
+		.issuer_key = CERTS_ROOT,
+		.san = "URI:spiffe://td/leafcast",
+		.constraints = "critical,CA:FALSE",
+		.usage = "critical,digitalSignature",
+		.extended = "clientAuth"});
+	struct buf cert = BUF_INIT, pem = BUF_SECRET_INIT;
+	pem_add_cert(leaf, &cert);
+	certs_add_key_pem(&pem, key, NULL);
+	rig_write(r, "client.pem", buf_text(&cert));
+	rig_write(r, "client.key", buf_text(&pem));
+	buf_free(&cert);
+	buf_free(&pem);
+	X509_free(leaf);
+}
+
+/* Its token is bound to the certificate: it is shown with each use, and another one needs another login. */
+static void a_login_by_certificate(void **state)
+{
+	struct rig *r = *state;
+	be_tls(r, r->root);
+	write_client(r, CERTS_LEAF);
+	vault_login_options_done(&r->o.login);
+	r->o.poll_ms = VAULT_POLL_MIN_MS;
+	r->o.login = (struct vault_login_options){.type = VAULT_AUTH_CERTIFICATE,
+		.mount = mem_strdup("cert"),
+		.role = mem_strdup("hosts"),
+		.certificate_file = rig_path(r, "client.pem"),
+		.key_file = rig_path(r, "client.key")};
+	rig_on(r, CERT_LOGIN, ANY, 200, TOKEN("tok-cert", 1, true));
+	rig_on(r, RENEW, ANY, 200, TOKEN("tok-cert", 3600, true));
+	rig_start_well(r);
+	assert_true(rig_sent(r, CERT_LOGIN, "{\"name\":\"hosts\"}"));
+	assert_string_equal(rig_client(r, CERT_LOGIN), "spiffe://td/leafcast");
+	rig_until(r, rig_count(r, RENEW) == 1);
+	assert_string_equal(rig_client(r, RENEW), "spiffe://td/leafcast");
+	rig_issue_well(r);
+	assert_string_equal(rig_client(r, SIGN), "spiffe://td/leafcast");
+	assert_string_equal(rig_client(r, LIST), "-"); /* where no login is needed none is shown */
+	write_client(r, CERTS_P384);
+	rig_until(r, rig_count(r, CERT_LOGIN) == 2);
+	rig_until(r, rig_logged(r, "authority.credentials_changed"));
+}
+
+/* An agent on this machine: no TLS, and nobody but the socket's owners can listen. */
+static void over_a_unix_socket(void **state)
+{
+	struct rig *r = *state;
+	AUTO(mem_freep) char *path = rig_path(r, "agent");
+	http_server_free(r->server);
+	r->server = http_server_new(&(struct http_server_options){.unix_path = path, .fn = rig_serve, .arg = r});
+	free(r->o.address);
+	r->o.address = mem_strdup("http://vault.example");
+	r->o.unix_socket = mem_strdup(path);
+	rig_start_well(r);
+	rig_issue_well(r);
+	assert_true(rig_sent(r, SIGN, "X-Vault-Request: true\r\n")); /* agents may demand it */
+}
+
 static void a_redirect_is_followed_once_to_https(void **state)
 {
 	struct rig *r = *state;
@@ -328,7 +392,8 @@ int main(void)
 		rig_test(the_mount_must_show_a_root_or_the_config_give_it), rig_test(a_given_root_is_read_again),
 		rig_test(lists_that_make_no_sense), rig_test(a_look_that_fails_is_told_once),
 		rig_test(the_server_is_verified_before_anything_is_sent),
-		rig_test(roots_of_the_server_that_cannot_be_read), rig_test(a_redirect_is_followed_once_to_https),
+		rig_test(roots_of_the_server_that_cannot_be_read), rig_test(a_login_by_certificate),
+		rig_test(over_a_unix_socket), rig_test(a_redirect_is_followed_once_to_https),
 		rig_test(cancelled_behind_a_redirect), rig_test(plain_http_follows_no_redirect)};
 	return cmocka_run_group_tests(tests, NULL, certs_free);
 }

@@ -42,7 +42,7 @@ struct rule {
 	struct buf reply;
 };
 struct seen {
-	char *what, *head, *body;
+	char *what, *head, *body, *client; /* client: of its certificate; "-": none */
 };
 struct got {
 	int times;
@@ -83,7 +83,8 @@ static enum http_act rig_serve(void *arg, const struct http_seen *s, struct buf 
 	char *what = mem_printf("%s %s", s->method, s->path);
 	(void)pthread_mutex_lock(&r->lock);
 	if (r->seen_count < SEEN_MAX)
-		r->seen[r->seen_count++] = (struct seen){mem_strdup(what), mem_strdup(s->head), mem_strdup(s->body)};
+		r->seen[r->seen_count++] = (struct seen){mem_strdup(what), mem_strdup(s->head), mem_strdup(s->body),
+			mem_strdup(s->client_uri ? s->client_uri : "-")};
 	size_t i = r->rule_count;
 	while (i-- > 0) {
 		struct rule *rule = &r->rules[i];
@@ -147,6 +148,18 @@ static inline bool rig_sent(struct rig *r, const char *what, const char *text)
 	for (size_t i = 0; i < r->seen_count; i++)
 		if (strcmp(r->seen[i].what, what) == 0)
 			found = strstr(r->seen[i].head, text) || strstr(r->seen[i].body, text);
+	(void)pthread_mutex_unlock(&r->lock);
+	return found;
+}
+
+/* Who the last of these requests was from. */
+static inline const char *rig_client(struct rig *r, const char *what)
+{
+	const char *found = NULL;
+	(void)pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < r->seen_count; i++)
+		if (strcmp(r->seen[i].what, what) == 0)
+			found = r->seen[i].client;
 	(void)pthread_mutex_unlock(&r->lock);
 	return found;
 }
@@ -448,7 +461,8 @@ static inline int rig_open(void **state)
 
 static inline void rig_remove_folder(struct rig *r)
 {
-	static const char *const names[] = {"role_id", "secret_id", "token", "jwt", "ca.pem", "root.pem"};
+	static const char *const names[] = {
+		"role_id", "secret_id", "token", "jwt", "ca.pem", "root.pem", "client.pem", "client.key", "agent"};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		AUTO(mem_freep) char *path = rig_path(r, names[i]);
 		(void)unlink(path);
@@ -481,6 +495,7 @@ static inline int rig_close(void **state)
 		free(r->seen[i].what);
 		free(r->seen[i].head);
 		free(r->seen[i].body);
+		free(r->seen[i].client);
 	}
 	fault_free(r->ready_fault);
 	vault_options_done(&r->o);
