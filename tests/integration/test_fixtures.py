@@ -1,6 +1,8 @@
 """The fixtures themselves, against the model server: the examples run, traffic counts, and a broken pair is noticed."""
+import urllib.error
+
 import pytest
-from harness import examples, pki, secrets, wait
+from harness import examples, pki, secrets, stepca, wait
 from harness.backend import Backend
 from harness.envoy import Envoy
 from harness.model import Model
@@ -62,3 +64,20 @@ def test_traffic_notices_failures(folder):
                10, lambda: "open connections: %s" % stream.failures)
     traffic.stop()
     assert all(" fresh: " in f for f in stream.failures), stream.failures
+
+
+def test_step_ca_rotates_its_root(folder):
+    """The fixture's server: it serves its roots, refuses what is no token, and lives through a rotation and a restart."""
+    ca = folder.ending(stepca.StepCA(folder / "step")).start()
+    assert [x.strip() for x in ca.ask("/roots")["crts"]] == [ca.roots[0].pem().decode().strip()]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ca.ask("/1.0/sign", {"csr": "x", "ott": "y"})
+    assert refused.value.code in (400, 401)
+    pid = ca.process.pid
+    ca.add_root()
+    ca.sign_by_new_root()
+    ca.drop_old_root()
+    assert ca.process.pid == pid and ca.process.running()
+    ca.stop()
+    ca.start()
+    assert [x.strip() for x in ca.ask("/roots")["crts"]] == [ca.roots[0].pem().decode().strip()]

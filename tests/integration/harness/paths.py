@@ -47,6 +47,13 @@ def tool(name):
     return found
 
 
+def step_ca():
+    """Built by scripts/setup, outside of the checkout."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    found = sorted(glob.glob(os.path.join(cache, "leafcast/step-ca-*/step-ca")))
+    return found[-1] if found else tool("step-ca")
+
+
 def for_other_users(program, folder):
     """The program, or a copy of it in folder where its own place is closed to other users."""
     path = pathlib.Path(program).resolve()

@@ -84,7 +84,9 @@ def make(name, issuer=None, ca=False, dns=(), uri=(), ip=(), key=None, start_s=-
                .add_extension(x509.KeyUsage(
                    digital_signature=not ca, content_commitment=False, key_encipherment=False, data_encipherment=False,
                    key_agreement=False, key_cert_sign=ca, crl_sign=ca, encipher_only=False, decipher_only=False), True))
-    if not ca:
+    if ca:                                                          # step-ca signs no CRL without it
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+    else:
         builder = builder.add_extension(x509.ExtendedKeyUsage(
             [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), False)
     names = _general_names(dns, uri, ip)
