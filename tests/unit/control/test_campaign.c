@@ -117,5 +117,5 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 	const struct CMUnitTest tests[] = {T(all_of_one_authority), T(spread_and_resumed),
 		T(failures_are_counted_and_tried_again), T(a_pin_does_not_hold_it_up), T(an_unknown_authority)};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <uv.h>
 #include "control/rig.h"
 #include "base/anchors.h"
 #include "base/credential.h"
@@ -619,14 +618,6 @@ static void a_bundle_waits_for_a_full_disk(void **state)
 	(void)close(ends[1]);
 }
 
-/* Joins the pool's threads: what OpenSSL keeps per thread goes with them. */
-static int end_pool(void **state)
-{
-	(void)state;
-	uv_library_shutdown();
-	return 0;
-}
-
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -662,5 +653,5 @@ int main(void)
 		with_rig(a_bundle_waits_for_a_full_disk),
 		cmocka_unit_test(a_first_start_is_complete_before_it_is_ready),
 	};
-	return cmocka_run_group_tests(tests, NULL, end_pool);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

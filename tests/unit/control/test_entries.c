@@ -236,5 +236,5 @@ int main(void)
 		with_rig(an_unknown_name_is_shown),
 		with_rig(denials_are_shared_fairly),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

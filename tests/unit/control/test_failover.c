@@ -252,5 +252,5 @@ int main(void)
 		with_rig(an_order_is_answered_when_nobody_can_be_asked),
 		with_rig(an_order_is_answered_when_the_start_hangs),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

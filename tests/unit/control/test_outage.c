@@ -131,5 +131,5 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(levels), cmocka_unit_test(louder_and_louder),
 		cmocka_unit_test(withdrawn_from_new_streams)};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

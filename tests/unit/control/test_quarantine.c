@@ -583,5 +583,5 @@ int main(void)
 		with_rig(an_expired_version),
 		with_rig(the_table_is_bounded_fairly),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

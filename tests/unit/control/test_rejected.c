@@ -115,5 +115,5 @@ int main(void)
 		with_rig(a_strange_root_is_refused),
 		with_rig(the_plan_follows_the_life_received),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

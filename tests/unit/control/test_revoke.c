@@ -196,5 +196,5 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 	const struct CMUnitTest tests[] = {T(new_key_first), T(an_authority_that_cannot), T(tried_until_done),
 		T(restarted_before_there_was_a_new_one), T(an_end_in_the_middle), T(what_is_refused)};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

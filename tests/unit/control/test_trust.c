@@ -110,5 +110,5 @@ int main(void)
 		cmocka_unit_test(a_first_start_waits_for_the_authority),
 		with_rig(earlier_anchors_stay_for_a_leaf_life),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

@@ -268,5 +268,5 @@ int main(void)
 		with_rig(ready_is_remembered_over_a_restart),
 		with_rig(a_reload_drops_what_waits),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

@@ -246,5 +246,5 @@ int main(void)
 	const struct CMUnitTest tests[] = {T(to_the_latest_and_to_one_by_name), T(it_is_pinned_until_rotated),
 		T(it_stays_though_the_config_wants_another), T(a_pin_lets_nothing_end), T(what_is_refused),
 		T(what_was_put)};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }
