@@ -1,0 +1,140 @@
+"""The limits of the config on a whole server: who reaches one hears its key, the log has a line and the metrics count;
+nobody else notices."""
+import http.client
+import json
+import socket
+
+import grpc
+import pytest
+from conformance import open_dialogue
+from harness import h2, pki, wait, wire
+from harness.node import node
+from harness.sds_client import METHODS as PATHS
+from harness.target import Target, chain, holds
+
+pytestmark = pytest.mark.sanitized
+EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+CONNECTIONS = 16
+SLOW_READERS = 20
+
+
+def start(folder, workers=1, transport="unix", **limits):
+    return Target("leafcast", folder, workers, transport, limits=limits)
+
+
+class Admin(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=10)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(self.path)
+
+
+def counted(target, limit):
+    connection = Admin(target.server.admin)
+    try:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    finally:
+        connection.close()
+    return float(text.split('leafcast_limit_reached_total{limit="%s"} ' % limit)[1].split()[0])
+
+
+def assert_said(target, limit):
+    line = target.server.wait_log(lambda text: '"limit.reached"' in text and '"%s"' % limit in text)
+    assert json.loads(line)["who"].startswith("uid ")
+    assert counted(target, limit) > 0
+
+
+@pytest.mark.parametrize("method", ["sds-sotw", "ads-delta"])
+@pytest.mark.parametrize("limit, value, names, padding", [
+    ("names_per_stream", 3, 4, 0), ("names_per_request", 3, 4, 0), ("message_bytes", 1 << 16, 1, 80000)])
+def test_a_stream_that_asks_too_much(folder, method, limit, value, names, padding):
+    target = start(folder, **{limit: value})
+    name = target.name()
+    leaf = target.put(name)
+    with target.client() as client:
+        good = open_dialogue(client, method).subscribe(name)
+        assert holds(good.take_one(name), leaf)
+        bad = open_dialogue(client, method, node(padding=padding)).subscribe(*["n%d" % i for i in range(names)])
+        code, details = bad.stream.status()
+        assert code == EXHAUSTED and details
+        assert_said(target, limit)
+        leaf = target.put(name)
+        assert holds(good.take_one(name), leaf)
+
+
+def test_connections_of_a_uid(folder):
+    target = start(folder, connections_per_identity=CONNECTIONS)
+    raws = [target.raw() for _ in range(CONNECTIONS)]
+    for raw in raws:
+        raw.ping()
+        assert raw.until(lambda f: f.type == h2.PING and f.flags & h2.ACK)
+    hung_up = target.raw()
+    assert hung_up.until(lambda _: False) is None
+    target.server.wait_log("accept.refused")
+    wait.until(lambda: counted(target, "connections_per_identity") > 0, 5, "counted")
+    hung_up.close()
+    for raw in raws:
+        raw.close()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_new_names_leave_nothing_behind(folder, workers):
+    target = start(folder, workers, new_names_per_connection=10)
+    known = target.name()
+    leaf = target.put(known)
+    with target.client() as client:
+        names = ["invented-%d" % i for i in range(40)]
+        dialogue = open_dialogue(client, "sds-delta").subscribe(*names, known)
+        removed, got = set(), {}
+        while len(removed) < len(names) or not got:
+            answer = dialogue.stream.receive()
+            removed |= set(answer.removed_resources)
+            got.update({r.name: r for r in answer.resources})
+            dialogue.ack(answer)
+        assert removed == set(names) and set(got) == {known}
+        assert_said(target, "new_names_per_connection")
+        remembered = [s for s in target.server.status()["secrets"] if s["name"].startswith("invented-")]
+        assert len(remembered) <= 10
+        assert holds(open_dialogue(client, "sds-sotw").subscribe(known).take_one(known), leaf)
+
+
+@pytest.mark.parametrize("workers, transport", [(1, "unix"), (4, "tcp")])
+def test_connection_age(folder, workers, transport):
+    """Streams end, one after the other, and are at home again on another connection."""
+    target = start(folder, workers, transport, connection_age="2s", connection_age_grace="1s")
+    name = target.name()
+    leaf = target.put(name)
+    with target.client() as client:
+        old = [open_dialogue(client, "sds-sotw").subscribe(name) for _ in range(10)]
+        for dialogue in old:
+            assert holds(dialogue.take_one(name), leaf)
+        for dialogue in old:
+            code, details = dialogue.stream.status()
+            assert code == grpc.StatusCode.UNAVAILABLE and "connection_age" in details
+        assert holds(open_dialogue(client, "sds-sotw").subscribe(name).take_one(name), leaf)
+    assert target.server.wait_log("connection.aged")
+
+
+def test_slow_readers_delay_nobody(folder):
+    """Their windows are closed; beside them each new version is at the others at once, on the same worker."""
+    target = start(folder)
+    name = target.name()
+    target.put(name)
+    slow = [target.raw(window=0) for _ in range(SLOW_READERS)]
+    for raw in slow:
+        stream = raw.call(PATHS["sotw", False])
+        raw.data(stream, h2.message(wire.request("sotw", [name])))
+    wait.until(lambda: target.subscribers(name) == SLOW_READERS, 10, "all subscribed")
+    with target.client() as client:
+        fast = open_dialogue(client, "sds-sotw").subscribe(name)
+        fast.take_one(name)
+        for _ in range(20):
+            leaf = target.put(name, pki.make("leaf", target.authority, dns=["leaf.example"]))
+            assert chain(fast.take_one(name)) == leaf.chain_pem()
+    for raw in slow:
+        raw.close()
