@@ -255,6 +255,20 @@ struct control_authority {
 	size_t issuing, waiting;
 };
 void control_each_authority(struct control *c, void (*fn)(void *arg, const struct control_authority *a), void *arg);
+/** What a dry issuance came to. */
+struct control_rehearsal {
+	const char *authority, *profile, *entry;
+	int64_t lifetime_ms;			      /* asked for */
+	const struct fault *failure;		      /* NULL: it passed every check */
+	const struct credential *credential;	      /* then; never stored, never served */
+	int64_t wait_ms, key_ms, answer_ms, check_ms; /* of each step; -1: it did not come to that */
+};
+/** f: it could not begin (NOT_FOUND; UNAVAILABLE: why it cannot be asked), owned by the callee; else r, borrowed. */
+typedef void control_rehearsed_fn(void *arg, struct fault *f, const struct control_rehearsal *r);
+/** Ask the authority for a leaf as it would be for this secret (NULL: the first that comes from it; sample values stand
+ * for what an identity would prove). done comes on a later turn. */
+void control_rehearse(struct control *c, const char *authority, const char *secret, const char *by,
+	control_rehearsed_fn *done, void *arg);
 /** One whose word is missing until leaves under a new anchor of the authority may be served. */
 struct control_waited {
 	const char *node, *identity, *bundle, *why; /* why: "silent", "refused", "away" */

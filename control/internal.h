@@ -289,6 +289,8 @@ int64_t rotation_renew_at_ms(const struct entry *e); /* 0: not planned */
 bool rotation_is_kept_fresh(const struct entry *e, int64_t now_ms);
 /** What the config asks of this entry's leaf. */
 MUST_USE struct fault *rotation_sans(const struct entry *e, struct san_set *ret);
+MUST_USE struct fault *rotation_sans_of(
+	const struct definitions *d, const struct secret_def *def, const struct entry_key *key, struct san_set *ret);
 bool rotation_is_outdated(const struct entry *e);
 
 /* versions.c */

@@ -50,11 +50,18 @@ static void finish(struct issuance *i, struct fault *f, struct credential *c)
 	}
 }
 
+static int64_t mono_ms(const struct issuance *i)
+{
+	return clock_mono_ms(i->control->o.clock);
+}
+
 static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)
 {
 	struct issuance *i = arg;
 	struct credential *c = NULL;
 	i->op = NULL;
+	if (i->spec.times && i->done)
+		i->spec.times->answered_ms = mono_ms(i);
 	if (!f) {
 		const struct check_expectation expected = {.key = i->key,
 			.sans = &i->sans,
@@ -84,9 +91,11 @@ static void on_key(void *arg, struct fault *f, EVP_PKEY *key, X509_REQ *csr)
 		.current = i->spec.current,
 		.key_type = i->spec.key_type,
 		.lifetime_ms = i->spec.lifetime_ms,
-		.deadline_ms = clock_mono_ms(i->control->o.clock) + i->spec.timeout_ms};
+		.deadline_ms = mono_ms(i) + i->spec.timeout_ms};
 	crash_point("issue.key_made");
 	i->asked = true;
+	if (i->spec.times)
+		i->spec.times->asked_ms = mono_ms(i);
 	i->op = ca_issue(authority_ca(i->authority), &request, on_issued, i);
 }
 
@@ -99,6 +108,8 @@ static void on_turn(void *arg, struct fault *f)
 		return;
 	}
 	i->placed = true;
+	if (i->spec.times)
+		i->spec.times->placed_ms = mono_ms(i);
 	keygen_run(i->control->o.jobs, i->spec.key_type, &i->sans, NULL, on_key, i);
 }
 
@@ -114,6 +125,8 @@ struct issuance *issuance_start(
 	i->spec.sans = &i->sans;
 	i->done = done;
 	i->arg = arg;
+	if (s->times)
+		s->times->began_ms = mono_ms(i);
 	i->ticket = (struct ticket){.ends_ms = s->ends_ms, .waiters = s->waiters, .go = on_turn, .arg = i};
 	authority_wait(a, &i->ticket);
 	return i;

@@ -10,6 +10,11 @@ struct control;
 struct fault;
 struct issuance;
 
+/** When each step began, monotonic ms; 0: it did not. */
+struct issuance_times {
+	int64_t began_ms, placed_ms, asked_ms, answered_ms;
+};
+
 struct issuance_spec {
 	enum key_type key_type;
 	const struct san_set *sans; /* copied */
@@ -19,6 +24,7 @@ struct issuance_spec {
 	struct credential *current;  /* see ca.h; a reference is taken; or NULL */
 	int64_t ends_ms;	     /* wall: whose turn comes first; see admission.h */
 	size_t waiters;
+	struct issuance_times *times; /* to be filled in; valid until done has run; or NULL */
 };
 /** f or c is set; both owned by the callee. */
 typedef void issuance_fn(void *arg, struct fault *f, struct credential *c);

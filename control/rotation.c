@@ -63,20 +63,24 @@ int64_t rotation_renew_at_ms(const struct entry *e)
 	return p.action == ROTATION_IDLE ? 0 : p.at_ms;
 }
 
-struct fault *rotation_sans(const struct entry *e, struct san_set *ret)
+struct fault *rotation_sans_of(
+	const struct definitions *d, const struct secret_def *def, const struct entry_key *key, struct san_set *ret)
 {
 	for (int type = SAN_DNS; type <= SAN_EMAIL; type++) {
-		const struct template_list *list =
-			definitions_sans(e->control->definitions, e->def, (enum san_type)type);
+		const struct template_list *list = definitions_sans(d, def, (enum san_type)type);
 		for (size_t i = 0; i < list->count; i++) {
 			AUTO(mem_freep) char *value = NULL;
-			TRY(template_expand(list->items[i], e->key, &value));
+			TRY(template_expand(list->items[i], key, &value));
 			TRY(san_set_add(ret, (enum san_type)type, value));
 		}
 	}
-	return ret->count
-		       ? NULL
-		       : fault_new(FAULT_INVALID, "%s: the profile and the secret name no SAN", entry_key_text(e->key));
+	return ret->count ? NULL
+			  : fault_new(FAULT_INVALID, "%s: the profile and the secret name no SAN", entry_key_text(key));
+}
+
+struct fault *rotation_sans(const struct entry *e, struct san_set *ret)
+{
+	return rotation_sans_of(e->control->definitions, e->def, e->key, ret);
 }
 
 bool rotation_is_outdated(const struct entry *e)

@@ -190,6 +190,8 @@ void trust_note_passed_over(struct entry *e)
 	struct authority *a = authority_find(c, version_authority(e->held));
 	size_t count;
 	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, &count);
+	if (!count)
+		return; /* it waited for the time after a restart alone */
 	meters_passed_over(c, count);
 	audit_record(c, NULL, "trust.passed_over", entry_key_text(e->key), version_id(e->held), NULL, who);
 	log_event(LOG_ERROR, "trust.passed_over", LS("secret", entry_key_text(e->key)),

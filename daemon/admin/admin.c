@@ -34,6 +34,8 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/seal/rotate", route_seal_rotate},
 	{"POST", "/v1/backup", route_backup},
 	{"GET", "/v1/inventory", route_inventory},
+	{"GET", "/v1/authorities", route_authorities},
+	{"POST", "/v1/authorities/test", route_authority_test},
 	{"GET", "/metrics", route_metrics},
 	{"GET", "/healthz", route_healthz},
 	{"GET", "/readyz", route_readyz},

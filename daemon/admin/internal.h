@@ -25,22 +25,24 @@ void route_retry(void *admin, struct http_exchange *x);	      /* POST /v1/retry 
 void route_rotate_all(void *admin, struct http_exchange *x);  /* POST /v1/rotate-all {authority?, over_s} */
 /** Rotations of many that are under way, for the status. */
 json_t *admin_campaigns(struct admin *a);
-void route_get(void *admin, struct http_exchange *x);		/* POST /v1/get {name} */
-void route_versions(void *admin, struct http_exchange *x);	/* POST /v1/versions {name} */
-void route_rollback(void *admin, struct http_exchange *x);	/* POST /v1/rollback {name, version?} */
-void route_revoke(void *admin, struct http_exchange *x);	/* POST /v1/revoke {name, reason?} */
-void route_pin(void *admin, struct http_exchange *x);		/* POST /v1/pin {name} */
-void route_unpin(void *admin, struct http_exchange *x);		/* POST /v1/unpin {name} */
-void route_log_level(void *admin, struct http_exchange *x);	/* POST /v1/log-level {level} */
-void route_reload(void *admin, struct http_exchange *x);	/* POST /v1/reload */
-void route_trust(void *admin, struct http_exchange *x);		/* GET /v1/trust */
-void route_trust_rotate(void *admin, struct http_exchange *x);	/* POST {authority, over_s, compromised?} */
-void route_trust_proceed(void *admin, struct http_exchange *x); /* POST {authority} */
-void route_trust_remove(void *admin, struct http_exchange *x);	/* POST {authority, force?} */
-void route_audit(void *admin, struct http_exchange *x);		/* POST /v1/audit {after, limit} */
-void route_inventory(void *admin, struct http_exchange *x);	/* GET /v1/inventory */
-void route_seal_rotate(void *admin, struct http_exchange *x);	/* POST /v1/seal/rotate {key} */
-void route_backup(void *admin, struct http_exchange *x);	/* POST /v1/backup */
+void route_get(void *admin, struct http_exchange *x);		 /* POST /v1/get {name} */
+void route_versions(void *admin, struct http_exchange *x);	 /* POST /v1/versions {name} */
+void route_rollback(void *admin, struct http_exchange *x);	 /* POST /v1/rollback {name, version?} */
+void route_revoke(void *admin, struct http_exchange *x);	 /* POST /v1/revoke {name, reason?} */
+void route_pin(void *admin, struct http_exchange *x);		 /* POST /v1/pin {name} */
+void route_unpin(void *admin, struct http_exchange *x);		 /* POST /v1/unpin {name} */
+void route_log_level(void *admin, struct http_exchange *x);	 /* POST /v1/log-level {level} */
+void route_reload(void *admin, struct http_exchange *x);	 /* POST /v1/reload */
+void route_trust(void *admin, struct http_exchange *x);		 /* GET /v1/trust */
+void route_trust_rotate(void *admin, struct http_exchange *x);	 /* POST {authority, over_s, compromised?} */
+void route_trust_proceed(void *admin, struct http_exchange *x);	 /* POST {authority} */
+void route_trust_remove(void *admin, struct http_exchange *x);	 /* POST {authority, force?} */
+void route_audit(void *admin, struct http_exchange *x);		 /* POST /v1/audit {after, limit} */
+void route_inventory(void *admin, struct http_exchange *x);	 /* GET /v1/inventory */
+void route_seal_rotate(void *admin, struct http_exchange *x);	 /* POST /v1/seal/rotate {key} */
+void route_backup(void *admin, struct http_exchange *x);	 /* POST /v1/backup */
+void route_authorities(void *admin, struct http_exchange *x);	 /* GET /v1/authorities */
+void route_authority_test(void *admin, struct http_exchange *x); /* POST /v1/authorities/test {name, secret?} */
 void route_metrics(void *admin, struct http_exchange *x);
 void route_healthz(void *admin, struct http_exchange *x);
 void route_readyz(void *admin, struct http_exchange *x);

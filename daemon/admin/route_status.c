@@ -159,6 +159,10 @@ static void add_authority(void *arg, const struct control_authority *a)
 	set(o, "ready", json_boolean(a->ready));
 	set(o, "error", text_value(a->error));
 	set(o, "root_sha256", text_value(a->root_sha256));
+	set(o, "breaker", json_string(a->breaker));
+	set(o, "last_failure", text_value(a->last_failure));
+	set(o, "last_failure_at", admin_time(a->last_failure_ms));
+	set(o, "waiting", json_integer((json_int_t)a->waiting));
 	set(o, "issuing", json_integer((json_int_t)a->issuing));
 	(void)json_array_append_new(l->array, o);
 }

@@ -17,6 +17,7 @@ static const struct cli_command *const commands[] = {
 	&cli_pin,
 	&cli_unpin,
 	&cli_retry,
+	&cli_authority,
 	&cli_put,
 	&cli_get,
 	&cli_delete,

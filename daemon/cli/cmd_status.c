@@ -38,6 +38,15 @@ static void print_campaigns(const json_t *list, const char *now)
 	}
 }
 
+/* "ready", "ready, its breaker is open", or why not. */
+static char *authority_state(const json_t *a)
+{
+	const char *breaker = text_or_dash(a, "breaker");
+	if (!json_is_true(json_object_get(a, "ready")))
+		return mem_strdup(text_or_dash(a, "error"));
+	return strcmp(breaker, "closed") == 0 ? mem_strdup("ready") : mem_printf("ready, its breaker is %s", breaker);
+}
+
 static void print_authorities(const json_t *list)
 {
 	static const char *const heads[] = {"AUTHORITY", "TYPE", "STATE", "ROOT SHA-256"};
@@ -46,9 +55,9 @@ static void print_authorities(const json_t *list)
 	json_t *a;
 	json_array_foreach(list, i, a)
 	{
-		const char *cells[] = {text_or_dash(a, "name"), text_or_dash(a, "type"),
-			json_is_true(json_object_get(a, "ready")) ? "ready" : text_or_dash(a, "error"),
-			text_or_dash(a, "root_sha256")};
+		AUTO(mem_freep) char *state = authority_state(a);
+		const char *cells[] = {
+			text_or_dash(a, "name"), text_or_dash(a, "type"), state, text_or_dash(a, "root_sha256")};
 		table_add(t, cells);
 	}
 	(void)putchar('\n');

@@ -32,6 +32,7 @@ struct cli_command {
 	MUST_USE struct fault *(*run)(const struct cli_input *in);
 };
 extern const struct cli_command cli_audit;
+extern const struct cli_command cli_authority;
 extern const struct cli_command cli_delete;
 extern const struct cli_command cli_envoy;
 extern const struct cli_command cli_get;

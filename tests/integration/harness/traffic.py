@@ -21,6 +21,7 @@ class Leaf:
     def __init__(self, pem):
         certificate = x509.load_pem_x509_certificate(pem)
         self.serial = "%x" % certificate.serial_number
+        self.issuer = certificate.issuer.rfc4514_string()
         self.not_before = certificate.not_valid_before_utc.timestamp()
         self.not_after = certificate.not_valid_after_utc.timestamp()
         self.uris = self._names(certificate, x509.UniformResourceIdentifier)
