@@ -3,6 +3,7 @@
 #include <string.h>
 #include "daemon/check.h"
 #include "daemon/cli/cli.h"
+#include "daemon/init.h"
 #include "daemon/process.h"
 #include "daemon/restore.h"
 #include "daemon/serve.h"
@@ -13,6 +14,7 @@ static void help(FILE *out)
 		    "usage: leafcast COMMAND [options]     leafcast COMMAND --help\n\n"
 		    "  serve      run the server; without a config: embedded CA, embedded store, a unix socket\n"
 		    "  check      read a config file and say what is wrong with it\n"
+		    "  init       write a config to start from, and try its authority\n"
 		    "  restore    put a backup back as the state, while no server runs\n",
 		out);
 	cli_list(out);
@@ -27,6 +29,8 @@ int main(int argc, char **argv)
 		return serve_main(argc - 1, argv + 1);
 	if (strcmp(command, "check") == 0)
 		return check_main(argc - 1, argv + 1);
+	if (strcmp(command, "init") == 0)
+		return init_main(argc - 1, argv + 1);
 	if (strcmp(command, "restore") == 0)
 		return restore_main(argc - 1, argv + 1);
 	if (cli_knows(command))
