@@ -48,11 +48,11 @@ static const char everything[] =
 	"connection_age: 1h, connection_age_grace: 13s, fetch_wait: 0s, message_bytes: 65536, "
 	"memory_bytes: 16777216}\n"
 	"authorities:\n"
-	"  lab: {type: builtin, key: rsa-3072, common_name: Lab Root}\n"
+	"  lab: {type: builtin, key: rsa-3072, common_name: Lab Root, max_in_flight: 7, rate: 50}\n"
 	"  own: {type: builtin, certificate_file: /c.pem, key_file: /k.pem, key_password_file: /p}\n"
 	"profiles:\n"
 	"  workload:\n"
-	"    authority: lab\n"
+	"    authority: [lab, own]\n"
 	"    key: ecdsa-p384\n"
 	"    lifetime: 2d\n"
 	"    renew: {from: 10%, to: 80%}\n"
@@ -141,13 +141,19 @@ static void test_definitions(void **state)
 	assert_int_equal(lab->type, AUTHORITY_BUILTIN);
 	assert_int_equal(lab->builtin.ca_key, KEY_RSA_3072);
 	assert_string_equal(lab->builtin.common_name, "Lab Root");
+	assert_int_equal(lab->max_in_flight, 7);
+	assert_int_equal(lab->rate, 50);
+	assert_int_equal(own->max_in_flight, 16);
+	assert_int_equal(own->rate, 0);
 	assert_int_equal(own->builtin.ca_key, KEY_ECDSA_P256);
 	assert_string_equal(own->builtin.certificate_file, "/c.pem");
 	assert_string_equal(own->builtin.key_file, "/k.pem");
 	assert_string_equal(own->builtin.key_password_file, "/p");
 
 	const struct profile_def *p = definitions_profile(d, "workload");
+	assert_int_equal(p->authority_count, 2);
 	assert_string_equal(p->authorities[0], "lab");
+	assert_string_equal(p->authorities[1], "own");
 	assert_int_equal(p->key, KEY_ECDSA_P384);
 	assert_int_equal(p->lifetime_ms, 2 * 86400000);
 	assert_int_equal(p->renew_from_percent, 10);
