@@ -113,6 +113,16 @@ def test_a_new_token_in_the_file_is_taken(folder, bao):
     rotate(server)
 
 
+def test_another_client_certificate_is_taken(folder, bao):
+    """A token is bound to the certificate that it was given for: another one logs in anew."""
+    server = leafcast(folder, authority(bao, bao.certificate_login())).start()
+    mark = server.mark()
+    bao.put_client("another-host")
+    server.wait_log("authority.credentials_changed", 15, mark)
+    server.wait_log("authority.logged_in", 5, mark)
+    rotate(server)
+
+
 def test_a_used_up_secret_id_is_named_and_a_new_one_taken(folder, bao):
     auth = bao.approle_login(secret_id_num_uses=1)
     server = leafcast(folder, authority(bao, auth)).start()     # that was the one use
