@@ -348,3 +348,25 @@ def under_traffic(folder, bao, rotations):
 
 def issuer(server, folder, name):
     return leaf(server, folder, name).issuer.rfc4514_string()
+
+
+# --- revocation and trials -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("right", ["pki/revoke", "pki/revoke-with-key"])
+def test_a_certificate_is_revoked(folder, bao, right):
+    """By the right to revoke, or by the key where that is all the policy allows."""
+    bao.policy("leafcast", {"pki/sign/mesh": ["update"], right: ["update"]})
+    server = leafcast(folder, authority(bao, bao.approle_login())).start()
+    old = leaf(server, folder)
+    serial = ":".join(re.findall("..", "%040x" % old.serial_number))
+    server.cli("revoke", "web", timeout_s=60)
+    wait.until(lambda: bao.ask("GET", "pki/cert/" + serial)["data"]["revocation_time"] > 0, 30,
+               lambda: server.process.tail())
+    assert leaf(server, folder).serial_number != old.serial_number
+
+
+def test_an_authority_is_tried(folder, bao):
+    server = leafcast(folder, authority(bao, bao.approle_login())).start()
+    before = len(bao.ask("LIST", "pki/certs")["data"]["keys"])
+    text = server.cli("authority", "test", "corp").stdout
+    assert "CN=Root 1" in text, text
+    assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == before + 1
