@@ -1,7 +1,7 @@
 /* tests/bench/abuser.c - all assaults on one SDS server at once, held to a share of one CPU.
  *
- * bench_abuser SOCKET NAME SECONDS CPU_PERCENT [ONLY]     NAME: a secret that everybody may have; ONLY: the assaults
- * whose names contain this text
+ * bench_abuser SOCKET NAME SECONDS CPU_PERCENT [WHICH]     NAME: a secret that everybody may have; WHICH: the
+ * assaults whose names contain this text, or after a ! those that contain none of the texts, with commas between them
  * When the time is over it hangs up and says on stdout, one line of JSON, what each assault did: connections that it
  * made, how many of them the server ended, bytes moved, and CPU seconds of all.
  * Thread: one, which never blocks: assaults take turns of TURN_US of CPU, and all rest when the share is used up. */
@@ -27,6 +27,19 @@ struct tally {
 	size_t connections, refused, ended;
 	int64_t bytes;
 };
+
+static bool is_wanted(const char *name, const char *which)
+{
+	if (!which || *which != '!')
+		return !which || strstr(name, which);
+	AUTO(mem_freep)
+	char *texts = mem_strdup(which + 1);
+	char *rest = NULL;
+	for (char *t = strtok_r(texts, ",", &rest); t; t = strtok_r(NULL, ",", &rest))
+		if (strstr(name, t))
+			return false;
+	return true;
+}
 
 static void check(bool ok, const char *what)
 {
@@ -134,7 +147,7 @@ static void report(const struct tally *tallies, int64_t cpu_us)
 int main(int argc, char **argv)
 {
 	static struct tally tallies[ASSAULTS_MAX];
-	check(argc == 5 || argc == 6, "usage: bench_abuser SOCKET NAME SECONDS CPU_PERCENT [ONLY]");
+	check(argc == 5 || argc == 6, "usage: bench_abuser SOCKET NAME SECONDS CPU_PERCENT [WHICH]");
 	long seconds = strtol(argv[3], NULL, 10);
 	long percent = strtol(argv[4], NULL, 10);
 	check(seconds > 0 && seconds <= SECONDS_MAX && percent > 0 && percent <= 100, "SECONDS or CPU_PERCENT");
@@ -145,7 +158,7 @@ int main(int argc, char **argv)
 	check(setrlimit(RLIMIT_NOFILE, &files) == 0, "setrlimit");
 	assaults_init(argv[2]);
 	for (size_t i = 0; i < assault_count; i++) {
-		tallies[i].wanted = argc == 5 || strstr(assaults[i].name, argv[5]);
+		tallies[i].wanted = is_wanted(assaults[i].name, argv[5]);
 		tallies[i].peers = mem_array(struct peer, assaults[i].peers);
 		for (size_t j = 0; j < assaults[i].peers; j++)
 			tallies[i].peers[j] = (struct peer){.fd = -1, .number = j};
