@@ -71,6 +71,8 @@ static struct fault *make_driver(struct authority *a, const struct authority_def
 	switch (def->type) {
 	case AUTHORITY_BUILTIN:
 		return builtin_new(&def->builtin, &env, &a->ca);
+	case AUTHORITY_STEP:
+		return step_new(&def->step, &env, &a->ca);
 	case AUTHORITY_VAULT:
 		return vault_new(&def->vault, &env, &a->ca);
 	case AUTHORITY_EXEC:

@@ -135,6 +135,9 @@ void authority_def_done(struct authority_def *a)
 	case AUTHORITY_BUILTIN:
 		builtin_options_done(&a->builtin);
 		break;
+	case AUTHORITY_STEP:
+		step_options_done(&a->step);
+		break;
 	case AUTHORITY_VAULT:
 		vault_options_done(&a->vault);
 		break;

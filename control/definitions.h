@@ -9,11 +9,12 @@
 #include "base/credential.h"
 #include "ca-client/builtin.h"
 #include "ca-client/exec.h"
+#include "ca-client/step.h"
 #include "ca-client/vault.h"
 #include "cache/version.h"
 struct template;
 
-enum authority_type { AUTHORITY_BUILTIN = 1, AUTHORITY_VAULT, AUTHORITY_EXEC };
+enum authority_type { AUTHORITY_BUILTIN = 1, AUTHORITY_VAULT, AUTHORITY_EXEC, AUTHORITY_STEP };
 
 struct authority_def {
 	char *name;
@@ -24,6 +25,7 @@ struct authority_def {
 		struct builtin_options builtin; /* AUTHORITY_BUILTIN */
 		struct vault_options vault;	/* AUTHORITY_VAULT */
 		struct exec_options exec;	/* AUTHORITY_EXEC */
+		struct step_options step;	/* AUTHORITY_STEP */
 	};
 };
 

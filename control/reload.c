@@ -14,6 +14,8 @@ static bool same_authority(const struct authority_def *a, const struct authority
 	switch (a->type) {
 	case AUTHORITY_BUILTIN:
 		return builtin_options_equal(&a->builtin, &b->builtin);
+	case AUTHORITY_STEP:
+		return step_options_equal(&a->step, &b->step);
 	case AUTHORITY_VAULT:
 		return vault_options_equal(&a->vault, &b->vault);
 	case AUTHORITY_EXEC:

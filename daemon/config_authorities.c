@@ -10,6 +10,7 @@
 /* The kinds of authority that this program has; the first one is meant where no type is given. */
 static const struct config_authority_kind KINDS[] = {
 	{"builtin", AUTHORITY_BUILTIN, &CONFIG_BUILTIN_FIELDS, config_check_builtin},
+	{"step", AUTHORITY_STEP, &CONFIG_STEP_FIELDS, config_check_step},
 	{"vault", AUTHORITY_VAULT, &CONFIG_VAULT_FIELDS, config_check_vault},
 	{"exec", AUTHORITY_EXEC, &CONFIG_EXEC_FIELDS, config_check_exec},
 };
@@ -17,6 +18,7 @@ static const struct config_authority_kind KINDS[] = {
 /* For the reference: the keys of each. */
 static const struct field reference[] = {
 	{.type = FIELD_OTHER, .group = &CONFIG_BUILTIN_FIELDS},
+	{.type = FIELD_OTHER, .group = &CONFIG_STEP_FIELDS},
 	{.type = FIELD_OTHER, .group = &CONFIG_VAULT_FIELDS},
 	{.type = FIELD_OTHER, .group = &CONFIG_EXEC_FIELDS},
 };

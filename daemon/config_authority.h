@@ -14,6 +14,8 @@ struct config_authority_kind {
 };
 extern const struct field_set CONFIG_BUILTIN_FIELDS;
 void config_check_builtin(struct config_reader *r, yaml_node_t *n, const struct authority_def *a);
+extern const struct field_set CONFIG_STEP_FIELDS;
+void config_check_step(struct config_reader *r, yaml_node_t *n, const struct authority_def *a);
 extern const struct field_set CONFIG_VAULT_FIELDS;
 void config_check_vault(struct config_reader *r, yaml_node_t *n, const struct authority_def *a);
 extern const struct field_set CONFIG_EXEC_FIELDS;

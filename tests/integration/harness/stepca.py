@@ -15,7 +15,7 @@ from . import paths, pki, ports, process, wait
 
 START_S = 20
 JWK_NAME, JWK_ID, X5C_NAME = "mesh", "key-1", "machines"
-CLAIMS = {"minTLSCertDuration": "5s", "defaultTLSCertDuration": "1m", "maxTLSCertDuration": "2h"}
+CLAIMS = {"minTLSCertDuration": "5s", "defaultTLSCertDuration": "1m", "maxTLSCertDuration": "48h"}
 
 
 def _b64(data):
@@ -87,8 +87,8 @@ class StepCA:
             "root": [str(self.folder / ("root-%d.pem" % i)) for i in range(len(self.roots))],
             "crt": str(self.folder / "issuing.pem"), "key": str(self.folder / "issuing.key"),
             "address": "127.0.0.1:%d" % self.port, "dnsNames": ["localhost", "127.0.0.1"],
+            "logger": {"format": "json"},
             "db": {"type": "badgerv2", "dataSource": str(self.folder / "db")},
-            "crl": {"enabled": True, "generateOnRevoke": True},
             "authority": {"backdate": "1s", "claims": self.claims, "provisioners": [
                 {"type": "JWK", "name": JWK_NAME, "key": jwk(self.key)},
                 {"type": "X5C", "name": X5C_NAME, "roots": machines}]}}

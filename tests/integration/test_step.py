@@ -1,0 +1,174 @@
+"""Leaves from a real step-ca: provisioners, rekey, rotation of its root, refusals, outages."""
+import os
+
+import pytest
+from cryptography import x509
+from harness import wait
+from harness.fleet import Fleet
+from harness.leafcast import Leafcast
+from harness.stepca import JWK_ID, JWK_NAME, X5C_NAME, StepCA
+
+
+@pytest.fixture
+def ca(folder):
+    return folder.ending(StepCA(folder / "ca")).start()
+
+
+def authority(ca, **options):
+    made = {"type": "step", "address": ca.address, "root_file": str(ca.root_file), "provisioner": JWK_NAME,
+            "key_file": str(ca.jwk_file()), "poll": "1s", **options}
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def x5c(ca, **options):
+    certificate, key = ca.machine_files()
+    return authority(ca, provisioner=X5C_NAME, certificate_file=str(certificate), key_file=str(key), **options)
+
+
+def leafcast(folder, authority_, lifetime="1h", **secret):
+    server = Leafcast(folder / "leafcast")
+    server.write_config({
+        "log": {"level": "debug", "format": "json"}, "listen": [{"unix": {"path": server.socket}}],
+        "authorities": {"corp": authority_},
+        "profiles": {"workload": {"authority": "corp", "lifetime": lifetime}},
+        "secrets": {"web": {"profile": "workload", "dns": ["web.example"], "uri": ["spiffe://td.example/web"],
+                            **secret},
+                    "roots": {"bundle": ["corp"]}},
+        "policy": [{"who": {"uid": os.geteuid()}, "may": ["**"]}]})
+    return folder.ending(server)
+
+
+def leaf(server, folder):
+    return x509.load_pem_x509_certificate(open(server.get("web", folder.path, "cert", "key")["cert"], "rb").read())
+
+
+def error(server):
+    return next((s for s in server.status()["secrets"] if s["name"] == "web"), {}).get("last_error") or ""
+
+
+def asked(ca, path):
+    return sum(path in line and '"status":20' in line.replace(" ", "") for line in ca.process.lines.items())
+
+
+@pytest.mark.parametrize("kind", ["jwk", "fingerprint", "pem", "encrypted-pem", "x5c"])
+def test_a_leaf_by_each_provisioner(folder, ca, kind):
+    password = folder / "password"
+    options = {"jwk": lambda: authority(ca),
+               "fingerprint": lambda: authority(ca, root_file=None, root_sha256=ca.root_sha256),
+               "pem": lambda: authority(ca, key_file=str(ca.pem_file()), key_id=JWK_ID),
+               "encrypted-pem": lambda: authority(ca, key_file=str(ca.pem_file(b"secret word")), key_id=JWK_ID,
+                                                  key_password_file=str(password)),
+               "x5c": lambda: x5c(ca)}[kind]
+    password.write_text("secret word\n")
+    password.chmod(0o600)
+    server = leafcast(folder, options()).start()
+    got = leaf(server, folder)
+    names = got.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["web.example"]
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://td.example/web"]
+    assert got.issuer.rfc4514_string() == "CN=Issuing 1"
+    server.cli("rotate", "web")
+    again = leaf(server, folder)
+    assert again.serial_number != got.serial_number and again.public_key() != got.public_key()
+
+
+def test_a_renewal_is_a_rekey(folder, ca):
+    server = leafcast(folder, authority(ca)).start()
+    for _ in range(3):
+        server.cli("rotate", "web")
+    assert asked(ca, "/1.0/rekey") == 3
+    assert asked(ca, "/1.0/sign") == 1
+
+
+def test_its_root_rotates(folder, ca):
+    server = leafcast(folder, authority(ca)).start()
+    assert len(anchors(server)) == 1
+    ca.add_root()
+    wait.until(lambda: len(anchors(server)) == 2, 10, "both roots in the bundle")
+    ca.sign_by_new_root()
+    server.cli("rotate", "web")
+    assert leaf(server, folder).issuer.rfc4514_string() == "CN=Issuing 2"
+    server.stop()
+    server.start()                                      # its server's certificate is of the new root alone now
+    server.cli("rotate", "web")
+
+
+def anchors(server):
+    return server.cli("trust", "status", "corp").stdout.split("\n\n")[0].splitlines()[1:]
+
+
+def test_revoke(folder, ca):
+    server = leafcast(folder, authority(ca)).start()
+    serial = leaf(server, folder).serial_number
+    assert "authority corp" in server.cli("revoke", "web", "--reason", "key-compromise").stdout
+    assert leaf(server, folder).serial_number != serial
+    assert asked(ca, "/1.0/revoke") == 1
+
+
+def test_outage_and_restart(folder, ca):
+    server = leafcast(folder, authority(ca)).start()
+    ca.pause()
+    ca.resume()
+    ca.stop()
+    assert "localhost" in server.cli("rotate", "web", code=1, timeout_s=60).stderr
+    held = leaf(server, folder).serial_number
+    server.stop()
+    server.start()                                      # it serves what it has while its authority is away
+    assert leaf(server, folder).serial_number == held
+    ca.start()
+    wait.until(lambda: server.cli("rotate", "web", code=None, timeout_s=60).returncode == 0, 60, "a new leaf")
+    assert leaf(server, folder).serial_number != held
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"provisioner": "nobody"}, "401"), ({"key_id": "nobody"}, "401"),
+])
+def test_what_it_refuses_is_explained(folder, ca, options, words):
+    server = leafcast(folder, authority(ca, **options))
+    server.spawn()
+    wait.until(lambda: words in error(server) if os.path.exists(server.admin) else False, 15,
+               lambda: server.process.tail())
+    assert "provisioner's name" in error(server)
+
+
+def test_a_lifetime_beyond_its_limits(folder, ca):
+    server = leafcast(folder, authority(ca), lifetime="50h")
+    server.spawn()
+    wait.until(lambda: "maxTLSCertDuration" in error(server) if os.path.exists(server.admin) else False, 15,
+               lambda: server.process.tail())
+
+
+def test_a_stranger_with_the_address(folder, ca):
+    server = leafcast(folder, authority(ca, root_file=None, root_sha256="0" * 64))
+    server.spawn()
+    server.wait_log('"authority.not_ready"')
+    assert not ca.process.lines.items() or all("/1.0/sign" not in line for line in ca.process.lines.items())
+
+
+def test_nothing_secret_is_told(folder, ca):
+    server = leafcast(folder, authority(ca)).start()
+    server.cli("rotate", "web")
+    secret = open(ca.jwk_file()).read().split('"d": "')[1].split('"')[0].encode()
+    with open("/proc/%d/cmdline" % server.process.pid, "rb") as f:
+        assert secret not in f.read()
+    server.stop()
+    for root, _, files in os.walk(server.folder):
+        for name in files:
+            path = os.path.join(root, name)
+            content = open(path, "rb").read() if os.path.isfile(path) else b""
+            assert secret not in content and b'"ott"' not in content, name
+
+
+@pytest.mark.timeout(120)
+def test_envoys_under_traffic(folder, ca):
+    fleet = Fleet(folder, "15s", authority=authority(ca))
+    fleet.start_pairs(["delta"], ["unix"])
+    fleet.wait_rotations(3, 60)
+    ca.add_root()
+    wait.until(lambda: len(fleet.leafcast.cli("trust", "status", "mesh").stdout.split("\n\n")[0].splitlines()) == 3, 10,
+               "both roots in the bundle")
+    ca.sign_by_new_root()
+    seen = fleet.pairs[0].rotations()
+    fleet.wait_rotations(seen + 2, 60)
+    fleet.traffic.stop()
+    assert not fleet.traffic.failures(), "\n".join(fleet.traffic.failures()[:20])
