@@ -186,7 +186,7 @@ void call_send(struct call *c, grpc_slice *slices, size_t count)
 static void refuse_message(struct call *c, size_t len)
 {
 	AUTO(mem_freep)
-	char *text = mem_printf("a request of %zu bytes; this server takes at most %zu (limits.message_bytes)", len,
+	char *text = mem_printf("a request of %zu bytes; this server takes at most %zu", len,
 		c->worker->server->o.limits.message_bytes);
 	limit_end(c, LIMIT_MESSAGE_BYTES, text);
 }
@@ -364,17 +364,16 @@ static bool has_room(struct call *c)
 	if (o->is_old)
 		call_end(c, GRPC_STATUS_UNAVAILABLE, "this connection is being closed");
 	else if (o->over == LIMIT_CONNECTIONS_PER_IDENTITY)
-		limit_end(c, LIMIT_CONNECTIONS_PER_IDENTITY,
-			"more connections of one identity than this server permits (limits.connections_per_identity)");
+		limit_end(
+			c, LIMIT_CONNECTIONS_PER_IDENTITY, "more connections of one identity than this server permits");
 	else if (o->over == LIMIT_CONNECTIONS)
-		limit_end(c, LIMIT_CONNECTIONS, "more connections than this server permits (limits.connections)");
+		limit_end(c, LIMIT_CONNECTIONS, "more connections than this server permits");
 	else if (o->calls > 2 * (size_t)c->worker->server->o.limits.streams_per_connection)
-		limit_end(c, LIMIT_STREAMS_PER_CONNECTION,
-			"more streams on one connection than this server permits (limits.streams_per_connection)");
+		limit_end(c, LIMIT_STREAMS_PER_CONNECTION, "more streams on one connection than this server permits");
 	else if (!owner_allows_stream(o))
 		limit_end(c, LIMIT_STREAMS_PER_IDENTITY,
-			"more streams of one identity than this server permits (limits.streams_per_identity); a "
-			"connection has its equal share of them");
+			"more streams of one identity than this server permits, or than an equal share of this "
+			"connection");
 	else
 		return true;
 	return false;

@@ -206,12 +206,13 @@ enum limit {
 	LIMIT_UNANSWERED_REOFFER,
 	LIMIT_UNANSWERED_CLOSE,
 	LIMIT_CONNECTION_AGE,
+	LIMIT_NODE_BYTES, /* no key of the config: NODE_TEXT_MAX */
 	LIMIT_COUNT
 };
 const char *limit_name(enum limit l); /* the key of the config */
 /** Count it, and say it unless it was said a moment ago. */
 void limit_hit(struct call *c, enum limit l);
-/** The same, and the call ends with RESOURCE_EXHAUSTED and this text. */
+/** The same, and the call ends with RESOURCE_EXHAUSTED, this text and the key. */
 void limit_end(struct call *c, enum limit l, const char *text);
 
 /* --- stream.c: an xDS stream; fetch.c: FetchSecrets --- */

@@ -1,5 +1,7 @@
 /* sds/limit.c - what a peer ran into: counted by limit, and said once per limit and interval with the number of times
  * that it was not. */
+#include <grpc/status.h>
+#include "base/attr.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/identity.h"
@@ -21,6 +23,7 @@ static const char *const names[LIMIT_COUNT] = {
 	[LIMIT_UNANSWERED_REOFFER] = "unanswered_reoffer",
 	[LIMIT_UNANSWERED_CLOSE] = "unanswered_close",
 	[LIMIT_CONNECTION_AGE] = "connection_age",
+	[LIMIT_NODE_BYTES] = "node_bytes",
 };
 
 const char *limit_name(enum limit l)
@@ -42,6 +45,7 @@ void limit_hit(struct call *c, enum limit l)
 
 void limit_end(struct call *c, enum limit l, const char *text)
 {
+	AUTO(mem_freep) char *whole = mem_printf("%s (limits.%s)", text, names[l]);
 	limit_hit(c, l);
-	call_end(c, GRPC_STATUS_RESOURCE_EXHAUSTED, text);
+	call_end(c, GRPC_STATUS_RESOURCE_EXHAUSTED, whole);
 }

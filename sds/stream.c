@@ -133,6 +133,8 @@ static struct fault *take_node(struct stream *s, const struct request *r)
 	if (!r->has_node)
 		return fault_new(FAULT_INVALID, "the first request of a stream must carry a node (node.id)");
 	TRY(request_node(r, &n));
+	if (strlen(n->id) == NODE_TEXT_MAX || strlen(n->cluster) == NODE_TEXT_MAX)
+		limit_hit(s->call, LIMIT_NODE_BYTES); /* it was cut: nodes that differ beyond are one to us */
 	s->node = conn_intern_node(s->call->conn, n);
 	int64_t left = call_identity_left_ms(s->call);
 	s->end_at_ms = left < 0 ? INT64_MAX : s->call->worker->now_ms + left;

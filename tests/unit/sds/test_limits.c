@@ -166,6 +166,21 @@ static void test_names_that_cannot_be(void **state)
 	rpc_stream_free(s);
 }
 
+static void test_long_node_id_is_cut(void **state)
+{
+	struct fixture *f = *state;
+	struct xds_answer a;
+	char id[301] = "";
+	memset(id, 'x', sizeof id - 1);
+	assert_others_are_served(f);
+	assert_false(rig_counted_limit(f->r, "node_bytes"));
+	struct rpc_stream *s = rpc_stream_open(f->c, RIG_STREAM_SECRETS);
+	rig_ask(s, &(struct xds_ask){.node_id = id, .names = {"roots"}});
+	rig_receive(f->r, f->c, s, false, &a);
+	assert_true(rig_counted_limit(f->r, "node_bytes"));
+	rpc_stream_free(s);
+}
+
 static void test_wrong_type(void **state)
 {
 	struct fixture *f = *state;
@@ -245,6 +260,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_many_names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_many_names_in_a_request, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_that_cannot_be, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_long_node_id_is_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wrong_type, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_streams_per_connection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_streams_before_settings, set_up, tear_down),
