@@ -328,7 +328,9 @@ static bool completes_first_start(struct mail *batch)
 void store_db_apply(struct store_db *db, struct mail *batch)
 {
 	const struct audit_head before = db->audit;
-	struct fault *f = apply_all(db, batch);
+	struct fault *f = store_folder_check_database(db->folder);
+	if (!f)
+		f = apply_all(db, batch);
 	if (f) {
 		db->audit = before;
 		/* A COMMIT whose sync failed may still be found done after a crash right then: the version after the

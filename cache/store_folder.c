@@ -15,6 +15,8 @@
 struct store_folder {
 	char *path, *database, *seal_key;
 	int folder_fd;
+	dev_t device; /* of the database, as it was prepared */
+	ino_t inode;
 	int lock_fd; /* flock()ed while we live; holds MARK once a first start was completed */
 };
 
@@ -129,8 +131,24 @@ struct fault *store_folder_prepare_database(struct store_folder *f)
 		return fault_new(FAULT_INVALID, "%s is not a regular file", f->database);
 	if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
 		return fault_errno(errno, "cannot make %s private", f->database);
+	f->device = st.st_dev;
+	f->inode = st.st_ino;
 	/* The file must be there for good before a seal key is: see check_complete(). */
 	return fsync(f->folder_fd) < 0 ? fault_errno(errno, "cannot sync folder %s", f->path) : NULL;
+}
+
+struct fault *store_folder_check_database(const struct store_folder *f)
+{
+	struct stat st;
+	if (fstatat(f->folder_fd, "leafcast.db", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == f->device &&
+		st.st_ino == f->inode)
+		return NULL;
+	return fault_set_retryable(fault_new(FAULT_UNAVAILABLE,
+					   "%s was removed or replaced while it is in use: nothing is written to it. "
+					   "Take a copy of what is "
+					   "still held (leafcast backup FILE), stop leafcast, and restore that",
+					   f->database),
+		-1);
 }
 
 /* One name for the database and its log, that nothing in the folder has yet. */

@@ -25,6 +25,9 @@ MUST_USE struct fault *store_folder_mark(struct store_folder *f);
 /** Make the database file, empty and 0600, where there is none; an existing one's mode is put right. INVALID: no
  * regular file. */
 MUST_USE struct fault *store_folder_prepare_database(struct store_folder *f);
+/** UNAVAILABLE, retryable: the database file is not the one any more that was prepared: what is written now would be
+ * gone with the process. */
+MUST_USE struct fault *store_folder_check_database(const struct store_folder *f);
 /** Rename the database and its log, overwriting nothing. Takes what was found wrong and returns it with the new name
  * and what an operator can do: CORRUPT. */
 struct fault *store_folder_set_aside(struct store_folder *f, const struct clock *clock, struct fault *why);

@@ -243,6 +243,69 @@ def test_two_servers_on_one_state(server, folder):
     assert held(server, CONFIGURED)
 
 
+# --- the files of a running server -----------------------------------------------------------------------------------
+def test_a_database_that_is_deleted(full, folder):
+    """Renewals go on in memory, nothing new is granted, what is held can be saved."""
+    before, backup = held(full, PUT), folder / "copy.db"
+    (full.state / "leafcast.db").unlink()
+    full.cli("rotate", "envoy-node")
+    assert full.status()["memory_only"] == 1
+    assert next(v for v in inventory(full, "envoy-node") if "served" in v["state"])["state"] == "served, memory only"
+    refused = full.cli("put", "another", "--cert", folder / "chain.pem", "--key", folder / "key.pem", code=1)
+    assert "was removed or replaced while it is in use" in refused.stderr
+    full.cli("backup", backup)
+    full.kill()
+    full.spawn()
+    assert full.process.wait(15) != 0  # never a new root
+    full.close_notify()
+    assert "no leafcast.db" in full.process.tail()
+    for name in names_in(full):
+        if name.startswith("leafcast.db-"):
+            (full.state / name).unlink()
+    full.cli("restore", backup, "-c", full.config_file)
+    full.start()
+    assert held(full, PUT) == before
+
+
+def sealed_at(server, name):
+    """Where in the file the middle of this secret's sealed key is."""
+    db = sqlite3.connect(server.state / "leafcast.db")
+    rows = [sealed for entry, sealed in db.execute("SELECT entry, sealed FROM version") if name.encode() in entry]
+    db.close()
+    return (server.state / "leafcast.db").read_bytes().index(rows[0]) + len(rows[0]) // 2
+
+
+def test_a_bit_that_flips_in_a_record(full):
+    """That record is told and not served; all others are."""
+    before = held(full, PUT)
+    full.stop()
+    database = full.state / "leafcast.db"
+    database.write_bytes(flipped(database.read_bytes(), sealed_at(full, "put-17")))
+    full.start()
+    full.wait_log("store.record_damaged")
+    assert {v["name"] for v in inventory(full) if v["state"] == "damaged"} == {"put-17"}
+    others = [n for n in PUT if n != "put-17"]
+    assert held(full, others) == {n: before[n] for n in others}
+    assert "put-17" not in {s["name"] for s in full.status()["secrets"]}
+
+
+def test_a_bit_that_flips_in_a_page(server):
+    """A structure that makes no sense: the file is set aside as it was found."""
+    server.stop()
+    database = server.state / "leafcast.db"
+    harmed = flipped(database.read_bytes(), 4096)  # the kind of the second page
+    database.write_bytes(harmed)
+    server.spawn()
+    assert server.process.wait(15) != 0
+    server.close_notify()
+    aside = [n for n in names_in(server) if n.startswith("leafcast.db.damaged-") and not n.endswith("-wal")]
+    assert len(aside) == 1 and (server.state / aside[0]).read_bytes() == harmed
+    assert "was set aside, unchanged" in server.process.tail()
+    server.spawn()
+    assert server.process.wait(15) != 0  # and again: no new root
+    server.close_notify()
+
+
 # --- inventory and retention -----------------------------------------------------------------------------------------
 def inventory(server, *names):
     return json.loads(server.cli("inventory", *names, "--json").stdout)["versions"]

@@ -445,6 +445,28 @@ static void test_errors_while_opening(void **arg)
 	assert_true(nth > 5);
 }
 
+/* Deleted or replaced under our feet: what we wrote into it would be gone with us. */
+static void test_a_file_that_went_away(void **arg)
+{
+	struct crash *k = *arg;
+	struct state *s = &k->state;
+	AUTO(mem_freep) char *path = state_path(s, "leafcast.db"), *away = state_path(s, "away");
+	state_open(s);
+	state_commit(s, first_tx(&k->c));
+	assert_int_equal(rename(path, away), 0);
+	struct fault *f = state_try(s, second_tx(&k->c));
+	assert_true(f && strstr(fault_text(f), "was removed or replaced"));
+	expect_retryable(f);
+	assert_null(file_write(path, 0600, "another", 7));
+	expect_retryable(state_try(s, second_tx(&k->c)));
+	assert_int_equal(rename(away, path), 0);
+	expect_blob(s, k->c.one);
+	state_commit(s, second_tx(&k->c)); /* back in its place */
+	state_close(s);
+	state_open(s);
+	assert_int_equal(read_state(k), 2);
+}
+
 /* A real limit of the system in place of ours. */
 static void test_file_size_limit(void **arg)
 {
@@ -488,6 +510,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full_disk_without_a_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_error_at_each_operation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors_while_opening, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_file_that_went_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file_size_limit, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
