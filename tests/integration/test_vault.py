@@ -113,6 +113,16 @@ def test_a_new_token_in_the_file_is_taken(folder, bao):
     rotate(server)
 
 
+def test_another_client_certificate_is_taken(folder, bao):
+    """A token is bound to the certificate that it was given for: another one logs in anew."""
+    server = leafcast(folder, authority(bao, bao.certificate_login())).start()
+    mark = server.mark()
+    bao.put_client("another-host")
+    server.wait_log("authority.credentials_changed", 15, mark)
+    server.wait_log("authority.logged_in", 5, mark)
+    rotate(server)
+
+
 def test_a_used_up_secret_id_is_named_and_a_new_one_taken(folder, bao):
     auth = bao.approle_login(secret_id_num_uses=1)
     server = leafcast(folder, authority(bao, auth)).start()     # that was the one use
@@ -338,3 +348,25 @@ def under_traffic(folder, bao, rotations):
 
 def issuer(server, folder, name):
     return leaf(server, folder, name).issuer.rfc4514_string()
+
+
+# --- revocation and trials -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("right", ["pki/revoke", "pki/revoke-with-key"])
+def test_a_certificate_is_revoked(folder, bao, right):
+    """By the right to revoke, or by the key where that is all the policy allows."""
+    bao.policy("leafcast", {"pki/sign/mesh": ["update"], right: ["update"]})
+    server = leafcast(folder, authority(bao, bao.approle_login())).start()
+    old = leaf(server, folder)
+    serial = ":".join(re.findall("..", "%040x" % old.serial_number))
+    server.cli("revoke", "web", timeout_s=60)
+    wait.until(lambda: bao.ask("GET", "pki/cert/" + serial)["data"]["revocation_time"] > 0, 30,
+               lambda: server.process.tail())
+    assert leaf(server, folder).serial_number != old.serial_number
+
+
+def test_an_authority_is_tried(folder, bao):
+    server = leafcast(folder, authority(bao, bao.approle_login())).start()
+    before = len(bao.ask("LIST", "pki/certs")["data"]["keys"])
+    text = server.cli("authority", "test", "corp").stdout
+    assert "CN=Root 1" in text, text
+    assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == before + 1
