@@ -333,6 +333,7 @@ static void on_renewed(void *arg, struct fault *f, int status, const json_t *roo
 		return;
 	}
 	set_lease(v, &lease);
+	backoff_reset(&l->backoff);
 	/* Near its longest life a token is renewed for less and less: another login is due before it ends. */
 	if (lease.lease_ms && lease.lease_ms < l->first_lease_ms / 2)
 		l->renewable = false;
@@ -368,8 +369,10 @@ static void on_plan(void *arg)
 	struct vault *v = arg;
 	struct vault_login *l = &v->login;
 	bool lives = vault_login_token(v) != NULL;
-	if (l->busy || l->renewal)
+	if (l->busy || l->renewal) { /* what comes of it plans anew, or leaves it to us */
+		timer_start(l->plan, SOONEST_MS);
 		return;
+	}
 	if (lives && l->renewable)
 		renew(v);
 	else if (lives && v->o.login.type == VAULT_AUTH_TOKEN)

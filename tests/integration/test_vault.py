@@ -304,6 +304,8 @@ def test_no_secret_is_anywhere(folder, bao):
 
 
 # --- Envoy ---------------------------------------------------------------------------------------------------------------
+@pytest.mark.first
+@pytest.mark.timeout(180)
 def test_envoys_rotate_over_a_new_root_and_an_outage(folder, bao):
     under_traffic(folder, bao, rotations=1)
 
