@@ -275,6 +275,22 @@ def test_a_quota_is_respected_and_nothing_asked_twice(folder, bao):
     assert len(logged(server, "authority.logged_in")) == 1
 
 
+@pytest.mark.timeout(300)
+def test_a_thousand_names(folder, bao):
+    """One request a name, one login, and one more a name for each rotation that is ordered."""
+    names = ["n%d" % i for i in range(1000)]
+    secrets = {n: {"profile": "workload", "dns": [n + ".example"]} for n in names}
+    server = leafcast(folder, authority(bao, bao.approle_login()), secrets=secrets)
+    server.spawn()
+    server.wait_notify("READY=1", 200)
+    wait.until(lambda: all(s["state"] == "ok" for s in server.status()["secrets"]), 60, "all of them", poll_s=0.5)
+    assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == 1 + len(names)
+    for n in names[:3]:
+        rotate(server, n)
+    assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == 1 + len(names) + 3
+    assert len(logged(server, "authority.logged_in")) == 1 and not logged(server, "rotation.failed")
+
+
 def test_no_secret_is_anywhere(folder, bao):
     """Each kind of login in one server: nothing of it in logs, process list, environment, metrics, status, state."""
     auths = {kind: getattr(bao, kind + "_login")() for kind in LOGINS}
