@@ -127,6 +127,27 @@ static struct fault *place(const char *path, mode_t mode, const void *bytes, siz
 	return f ? f : sync_folder(path);
 }
 
+/* Without a name until it is whole: a crash leaves nothing behind, which matters where it holds a key. false: not on
+ * this file system, and nothing was done. */
+static bool create_unnamed(const char *path, mode_t mode, const void *bytes, size_t len, struct fault **ret)
+{
+	AUTO(mem_freep) char *folder = folder_of(path);
+	AUTO(close_fdp) int fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, mode & 0600);
+	if (fd < 0)
+		return false;
+	AUTO(mem_freep) char *link = mem_printf("/proc/self/fd/%d", fd);
+	struct fault *f = write_all(fd, path, bytes, len);
+	if (!f && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+		f = fault_errno(errno, "cannot write %s", path);
+	if (!f && linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0) {
+		if (errno == ENOENT && access(link, F_OK) < 0)
+			return false; /* no /proc */
+		f = fault_errno(errno, "cannot create %s", path);
+	}
+	*ret = f ? f : sync_folder(path);
+	return true;
+}
+
 struct fault *file_write(const char *path, mode_t mode, const void *bytes, size_t len)
 {
 	return place(path, mode, bytes, len, true);
@@ -134,7 +155,8 @@ struct fault *file_write(const char *path, mode_t mode, const void *bytes, size_
 
 struct fault *file_create(const char *path, mode_t mode, const void *bytes, size_t len)
 {
-	return place(path, mode, bytes, len, false);
+	struct fault *f = NULL;
+	return create_unnamed(path, mode, bytes, len, &f) ? f : place(path, mode, bytes, len, false);
 }
 
 struct fault *file_rename(const char *from, const char *to)
