@@ -236,7 +236,7 @@ static void test_errors(void **state)
 		/* Authorities. */
 		{TEXT(LISTEN "authorities: {a: {type: istio, address: x}}\n"),
 			":2:25: authorities.a.type is \"istio\", which this leafcast does not have; there are: "
-			"builtin, vault, exec\n"},
+			"builtin, step, vault, exec\n"},
 		{TEXT(LISTEN "authorities: {a: {}}\n"),
 			":2:18: \"type\" is missing in authorities.a; it is the kind of authority\n"},
 		{TEXT(LISTEN "authorities: {a: {type: builtin, key: rsa-1024}}\n"),
@@ -437,7 +437,7 @@ static void test_no_errors_that_follow(void **state)
 				  "profiles: {p: {authority: mesh, uri: [\"spiffe://td/{x}\"]}}\n"
 				  "secrets: {web: {profile: p}, roots: {bundle: [mesh]}}\n"),
 		":2:28: authorities.mesh.type is \"istio\", which this leafcast does not have; there are: builtin, "
-		"vault, exec\n"
+		"step, vault, exec\n"
 		":3:39: profiles.p.uri[0]: column 13: there is no variable {x}; there are: {uid}, {gid}, {uri}, {dns}, "
 		"{spiffe.trust_domain}, {spiffe.path}\n");
 }
