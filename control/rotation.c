@@ -13,7 +13,10 @@
 
 /* Longest sleep: wall time can be set while we wait. */
 #define LONGEST_WAIT_MS (INT64_C(6) * MS_PER_HOUR)
+/* How long an authority may take for an answer, and what of it must remain for the next one. */
 #define ISSUE_TIMEOUT_MS (INT64_C(30) * MS_PER_S)
+#define ISSUE_TIMEOUT_SPARE_MS (INT64_C(10) * MS_PER_S)
+#define ISSUE_TIMEOUT_LEAST_MS (INT64_C(2) * MS_PER_S)
 
 static const struct profile_def *profile_of(const struct entry *e)
 {
@@ -211,6 +214,18 @@ static bool try_next(struct entry *e, struct fault *f)
 	return true;
 }
 
+/* A silent authority must leave time for another try, and for another authority where there is one. */
+static int64_t issue_timeout_ms(const struct entry *e)
+{
+	bool spare = profile_of(e)->authority_count > 1;
+	if (!e->current)
+		return spare ? ISSUE_TIMEOUT_SPARE_MS : ISSUE_TIMEOUT_MS;
+	int64_t wait = (version_not_after_ms(e->current) - control_now_ms(e->control)) / (spare ? 5 : 2);
+	return wait < ISSUE_TIMEOUT_LEAST_MS ? ISSUE_TIMEOUT_LEAST_MS
+	       : wait > ISSUE_TIMEOUT_MS     ? ISSUE_TIMEOUT_MS
+					     : wait;
+}
+
 static void begin(struct entry *e)
 {
 	const struct profile_def *p = profile_of(e);
@@ -230,7 +245,7 @@ static void begin(struct entry *e)
 	struct issuance_spec spec = {.key_type = p->key,
 		.sans = &sans,
 		.lifetime_ms = p->lifetime_ms,
-		.timeout_ms = ISSUE_TIMEOUT_MS,
+		.timeout_ms = issue_timeout_ms(e),
 		.ends_ms = e->current ? version_not_after_ms(e->current) : 0,
 		.waiters = e->subscriber_count};
 	/* A lifetime that was shortened in the config may end before what is served; one that was not may not. */

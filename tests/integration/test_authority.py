@@ -1,10 +1,12 @@
 """Authorities as an operator sees them; a root that changes, and an authority that fails, under real Envoys."""
 import json
 import os
+import signal
 
 import pytest
 from harness import leafcast, pki, wait
 from harness.fleet import Fleet
+from harness.openbao import OpenBao
 from harness.target import config
 
 LIFETIME_S = 20
@@ -102,4 +104,34 @@ def test_a_root_changes_under_traffic(folder):
     fleet.wait_rotations(min(p.rotations() for p in fleet.pairs) + 1, 60)
     served = [s for s in fleet.leafcast.status()["secrets"] if s["name"] == "mesh-roots"][0]["anchors"]
     assert len(served) == 2
+    check(fleet)
+
+
+def breaker(fleet):
+    listed = json.loads(fleet.leafcast.cli("authority", "list", "--json").stdout)["authorities"]
+    return [a for a in listed if a["name"] == "mesh"][0]["breaker"]
+
+
+@pytest.mark.first
+@pytest.mark.timeout(300)
+def test_an_authority_stands_still_under_traffic(folder):
+    """The first of two authorities (a real OpenBao) hangs: leafs of the second take over before any ends, and every
+    Envoy trusts them; when the first answers again, each secret returns to it at its own renewal."""
+    bao = OpenBao(folder / "bao")
+    folder.ending(bao).start().with_pki()
+    fleet = Fleet(folder, "%ds" % LIFETIME_S, spare={"type": "builtin", "common_name": "Spare"}, authority={
+        "type": "vault", "address": bao.address, "ca_file": str(bao.ca_file), "role": "mesh", "auth": bao.token_login()})
+    fleet.start_pairs(["delta"], ["unix"])
+    fleet.wait_rotations(1, 60)
+    assert issuers(fleet) == {"CN=Root 1"}
+    bao.signal(signal.SIGSTOP)
+    try:
+        wait.until(lambda: all("Spare" in i for i in issuers(fleet)), 60, lambda: "the spare: %s" % issuers(fleet))
+        fleet.wait_rotations(min(p.rotations() for p in fleet.pairs) + 1, 60)
+    finally:
+        bao.signal(signal.SIGCONT)
+    wait.until(lambda: issuers(fleet) == {"CN=Root 1"}, 120, lambda: "the first again: %s" % issuers(fleet))
+    wait.until(lambda: breaker(fleet) == "closed", 10, "the breaker closed")
+    events = [e["event"] for e in fleet.leafcast.events() if "event" in e]
+    assert "secret.expired" not in events
     check(fleet)

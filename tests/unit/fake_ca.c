@@ -158,7 +158,7 @@ static struct ca_op *issue(struct ca *ca, const struct ca_request *r, ca_issued_
 	f->requests++;
 	if (++f->running > f->running_most)
 		f->running_most = f->running;
-	int64_t left = r->deadline_ms - clock_mono_ms(ca->env.clock);
+	int64_t left = f->time_left_ms = r->deadline_ms - clock_mono_ms(ca->env.clock);
 	op->late = op->script.delay_ms == FAKE_NEVER || op->script.delay_ms > left;
 	timer_start(op->timer, op->late ? (left > 0 ? left : 0) : op->script.delay_ms);
 	return (struct ca_op *)op;

@@ -37,7 +37,7 @@ struct fake_ca {
 	enum ca_reason reason; /* of the last one */
 	char revoked[64];      /* its serial */
 	size_t starts, requests, answered, cancelled, running, running_most;
-	int64_t lifetime_ms; /* of the last request */
+	int64_t lifetime_ms, time_left_ms; /* of the last request */
 	/* inner */
 	struct fake_op *ops;
 	struct timer *turn;

@@ -9,7 +9,7 @@ from .leafcast import Leafcast
 from .traffic import Traffic
 
 
-def config(server, lifetime, workers=1, tcp_port=None, authority=None):
+def config(server, lifetime, workers=1, tcp_port=None, authority=None, spare=None):
     """pair.yaml with this test's addresses, user and authority. Without tcp_port the TCP listener is left out."""
     made = copy.deepcopy(examples.load("leafcast/pair.yaml"))
     made["workers"] = workers
@@ -29,6 +29,9 @@ def config(server, lifetime, workers=1, tcp_port=None, authority=None):
     made["listen"] = listen
     if authority:
         made["authorities"]["mesh"] = authority
+    if spare:
+        made["authorities"]["spare"] = spare
+        made["profiles"]["workload"]["authority"] = ["mesh", "spare"]
     return made
 
 
@@ -68,11 +71,11 @@ class Pair:
 
 
 class Fleet:
-    def __init__(self, folder, lifetime, workers=1, tcp=False, authority=None):
+    def __init__(self, folder, lifetime, workers=1, tcp=False, authority=None, spare=None):
         self.folder = folder
         self.port = ports.free() if tcp else None
         self.leafcast = Leafcast(folder / "leafcast")
-        self.leafcast.write_config(config(self.leafcast, lifetime, workers, self.port, authority))
+        self.leafcast.write_config(config(self.leafcast, lifetime, workers, self.port, authority, spare))
         folder.ending(self.leafcast).start()
         if tcp:
             self.leafcast.cli("get", "envoy-node", "--cert", self.leafcast.folder / "node.cert.pem",

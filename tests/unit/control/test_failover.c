@@ -174,6 +174,18 @@ static void when_all_fail_the_last_failure_is_told(void **state)
 	assert_true(is_from(r, "web", "first"));
 }
 
+/* Silence must leave time for another try. */
+static void the_patience_follows_the_life_that_is_left(void **state)
+{
+	struct rig *r = *state;
+	must(rotate(r, "web"));
+	assert_in_range(first(r)->time_left_ms, 29000, 30000);
+	r->shift_ms += 59 * MS_PER_MIN + 30 * MS_PER_S;
+	size_t before = first(r)->requests;
+	rig_until(r, first(r)->requests > before);
+	assert_in_range(first(r)->time_left_ms, 1900, 6000);
+}
+
 /* In the last fifth of a life there is no time to wait for the breaker. */
 static void urgency_does_not_wait_for_the_breaker(void **state)
 {
@@ -246,6 +258,7 @@ int main(void)
 		with_rig(a_refusal_goes_to_the_second_at_once),
 		with_rig(a_liar_is_not_believed),
 		with_rig(when_all_fail_the_last_failure_is_told),
+		with_rig(the_patience_follows_the_life_that_is_left),
 		with_rig(urgency_does_not_wait_for_the_breaker),
 		cmocka_unit_test(a_start_without_the_first_issues_from_the_second),
 		cmocka_unit_test(a_start_without_the_second_is_ready),
