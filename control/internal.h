@@ -208,7 +208,7 @@ struct control {
 	struct quarantined *unmaking; /* that, under way */
 	size_t unmade_count;	      /* of both */
 	bool saving_quarantine;
-	struct quiet stray_nacks, unsaved_quiet, unknown_names;
+	struct quiet stray_nacks, unsaved_quiet, unknown_names, absent_full;
 	struct authority *authorities; /* LL */
 	size_t memory_only;
 	bool started, closing, ready_told;

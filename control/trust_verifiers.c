@@ -63,8 +63,11 @@ void verifier_left(struct control *c, struct subscriber *s, bool stream_ended)
 	if (a)
 		absent_end(c, a);
 	if (HASH_COUNT(c->absent) >= ABSENT_MAX) {
-		log_event(LOG_WARN, "trust.absent_full", LI("remembered", ABSENT_MAX),
-			LS("effect", "nodes that go away now are not waited for when trust changes"));
+		uint64_t unsaid;
+		if (quiet_passes(&c->absent_full, control_now_ms(c), &unsaid))
+			log_event(LOG_WARN, "trust.absent_full", LI("remembered", ABSENT_MAX),
+				LS("effect", "nodes that go away now are not waited for when trust changes"),
+				LI("unsaid", unsaid));
 		version_unref(held);
 		return;
 	}
