@@ -337,7 +337,7 @@ WRONG = {
     "duplicate key": ("workers: 1\nworkers: 2\n", "workers"),
     "alias": ("workers: &a 1\ndrain: *a\n", "alias"),
     "unknown authority": ("profiles: {p: {authority: nope}}\n", "nope"),
-    "unknown type": ("authorities: {a: {type: vault}}\n", "builtin"),
+    "unknown type": ("authorities: {a: {type: nowhere}}\n", "builtin"),
     "bad lifetime": ("authorities: {a: {type: builtin}}\nprofiles: {p: {authority: a, lifetime: 5s}}\n", "10s"),
     "bad template": ("authorities: {a: {type: builtin}}\nprofiles: {p: {authority: a, dns: [\"{pid}.x\"]}}\n", "uid"),
 }
