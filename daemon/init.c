@@ -22,22 +22,25 @@
 #define TRY_MS (INT64_C(20) * MS_PER_S)
 enum { ENVOY_UID = 101 }; /* in its own images */
 
-static const char help[] = "usage: leafcast init builtin|vault|exec FILE [options]\n"
+static const char help[] = "usage: leafcast init builtin|vault|step|exec FILE [options]\n"
 			   "       leafcast init --check FILE\n\n"
 			   "Writes a commented config to start from (mode 0600; a file that exists is left alone), and "
 			   "tries the authority:\n"
 			   "is it reached, does it let us in, which anchors does it show? --check tries those of a "
 			   "config that you edited.\n\n"
 			   "options:\n"
-			   "  --address URL        vault: the server; without it nothing is tried\n"
+			   "  --address URL        vault, step: the server; without it nothing is tried\n"
 			   "  --ca-file FILE       vault: the roots of its own certificate (default: the system's)\n"
+			   "  --root-sha256 HEX    step: the fingerprint of its root\n"
+			   "  --provisioner NAME   step: a JWK provisioner (default: mesh)\n"
+			   "  --key-file FILE      step: the provisioner's private key\n"
 			   "  --role NAME          vault: the role that signs (default: mesh)\n"
 			   "  --token-file FILE    vault: log in by a token in a file (default: AppRole)\n"
 			   "  --command PATH       exec: the program; without it nothing is tried\n"
 			   "  --check              try the authorities of FILE, write nothing\n"
 			   "  --help               this text\n";
 
-enum { ADDRESS, CA_FILE, ROLE, TOKEN_FILE, COMMAND, CHECK, HELP, OPTIONS };
+enum { ADDRESS, CA_FILE, ROLE, TOKEN_FILE, ROOT_SHA256, PROVISIONER, KEY_FILE, COMMAND, CHECK, HELP, OPTIONS };
 struct given {
 	const char *values[OPTIONS];
 };
@@ -98,6 +101,20 @@ static void add_vault(struct buf *b, const struct given *g)
 	}
 }
 
+static void add_step(struct buf *b, const struct given *g)
+{
+	static const char no_root[] = "0000000000000000000000000000000000000000000000000000000000000000";
+	buf_add_text(b, "  mesh:\n    type: step                   # smallstep's step-ca\n");
+	add_key(b, "    ", "address", or_else(g->values[ADDRESS], "https://ca.example:9000"), "");
+	add_key(b, "    ", "root_sha256", or_else(g->values[ROOT_SHA256], no_root),
+		"step certificate fingerprint root_ca.crt; or root_file");
+	add_key(b, "    ", "provisioner", or_else(g->values[PROVISIONER], "mesh"), "a JWK provisioner");
+	add_key(b, "    ", "key_file", or_else(g->values[KEY_FILE], "/etc/leafcast/provisioner.jwk"),
+		"0600; a plain JWK (step crypto jwe decrypt), or PEM");
+	buf_add_text(b, "    # certificate_file: /etc/leafcast/machine.pem   # instead: an X5C provisioner, key_file "
+			"is its key\n");
+}
+
 static void add_exec(struct buf *b, const struct given *g)
 {
 	buf_add_text(b, "  mesh:\n    type: exec                   # any CA, by a command: JSON in, JSON out\n"
@@ -114,7 +131,8 @@ static const struct kind {
 	const char *name;
 	void (*add)(struct buf *b, const struct given *g);
 	int needs; /* the option without which there is nothing to try; OPTIONS: it is in our own hands */
-} kinds[] = {{"builtin", add_builtin, OPTIONS}, {"vault", add_vault, ADDRESS}, {"exec", add_exec, COMMAND}};
+} kinds[] = {{"builtin", add_builtin, OPTIONS}, {"vault", add_vault, ADDRESS}, {"step", add_step, ADDRESS},
+	{"exec", add_exec, COMMAND}};
 
 static void add_config(struct buf *b, const struct kind *k, const struct given *g)
 {
@@ -244,8 +262,11 @@ int init_main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"address", required_argument, NULL, ADDRESS},
 		{"ca-file", required_argument, NULL, CA_FILE}, {"role", required_argument, NULL, ROLE},
-		{"token-file", required_argument, NULL, TOKEN_FILE}, {"command", required_argument, NULL, COMMAND},
-		{"check", no_argument, NULL, CHECK}, {"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
+		{"token-file", required_argument, NULL, TOKEN_FILE},
+		{"root-sha256", required_argument, NULL, ROOT_SHA256},
+		{"provisioner", required_argument, NULL, PROVISIONER}, {"key-file", required_argument, NULL, KEY_FILE},
+		{"command", required_argument, NULL, COMMAND}, {"check", no_argument, NULL, CHECK},
+		{"help", no_argument, NULL, HELP}, {NULL, 0, NULL, 0}};
 	struct given g = {{NULL}};
 	optind = 1;
 	for (int o; (o = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {

@@ -77,6 +77,8 @@ static struct fault *make_driver(const struct authority_def *def, const struct c
 		return builtin_new(&def->builtin, env, ret);
 	case AUTHORITY_VAULT:
 		return vault_new(&def->vault, env, ret);
+	case AUTHORITY_STEP:
+		return step_new(&def->step, env, ret);
 	case AUTHORITY_EXEC:
 		return exec_new(&def->exec, env, ret);
 	default:

@@ -22,7 +22,7 @@ def check(file):
     assert made.returncode == 0, made.stdout + made.stderr
 
 
-@pytest.mark.parametrize("kind", ("builtin", "vault", "exec"))
+@pytest.mark.parametrize("kind", ("builtin", "vault", "step", "exec"))
 def test_a_config_to_start_from(folder, kind):
     file = folder / "leafcast.yaml"
     assert "written" in init(kind, file)
