@@ -172,6 +172,8 @@ def test_53_drain(folder, shape):
         versions = [served(d, leafs) for d in before]
         raw = target.raw()
         subscribe(raw, "sds-sotw", "nobody-has-it")
+        raw.ping()                                      # answered: the server has taken the connection, not the kernel alone
+        assert raw.until(lambda f: f.type == h2.PING and f.flags & h2.ACK, timeout_s=5)
         target.server.process.signal(signal.SIGTERM)
         target.server.wait_notify("STOPPING=1")
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
