@@ -225,6 +225,11 @@ void listeners_start(struct listeners *l)
 	listeners_refresh_trust(l);
 }
 
+bool listeners_serve(const struct listeners *l)
+{
+	return l->started && !l->failed;
+}
+
 bool listeners_failed(const struct listeners *l)
 {
 	return l->failed;

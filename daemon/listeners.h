@@ -16,6 +16,8 @@ MUST_USE struct fault *listeners_open(const struct config *config, struct contro
 	struct admin *admin, struct listeners **ret);
 /** Begin to serve: at once, or, with TCP listeners, as soon as each has a certificate and client trust. */
 void listeners_start(struct listeners *l);
+/** Every socket of the config is open and served. */
+bool listeners_serve(const struct listeners *l);
 /** A port of the config could not be had: leafcast does not run by halves. */
 bool listeners_failed(const struct listeners *l);
 /** Certificates or anchors changed: new handshakes use them. */

@@ -51,6 +51,7 @@ struct serve {
 	struct listeners *listeners;
 	uv_signal_t signals[SIGNALS];
 	bool stopping;
+	bool control_ready, ready_told;
 	int exit_code;
 };
 
@@ -67,10 +68,21 @@ static struct fault *read_config(const char *path, struct config **ret)
 
 static void stop(struct serve *s, const char *why);
 
+/* Ready is who has something to serve and is reached: what is in the store may be there before the listeners are. */
+static void tell_ready(struct serve *s)
+{
+	if (!s->control_ready || s->ready_told || s->stopping || !s->listeners || !listeners_serve(s->listeners))
+		return;
+	s->ready_told = true;
+	log_event(LOG_INFO, "leafcast.ready", LS("version", LEAFCAST_VERSION), LI("pid", getpid()));
+	systemd_notify("READY=1");
+}
+
 /* A listener may begin late, when its certificate has come: a port that cannot be had ends the process all the same. */
 static void refresh_listeners(struct serve *s)
 {
 	listeners_refresh_trust(s->listeners);
+	tell_ready(s);
 	if (s->listeners && listeners_failed(s->listeners) && !s->stopping) {
 		s->exit_code = 1;
 		stop(s, "a listener could not be opened");
@@ -183,7 +195,7 @@ static void on_reload_recorded(void *arg, struct fault *f)
 	if (f)
 		log_event(LOG_ERROR, "config.refused", LS("effect", "the old config stays in force"), LF(f));
 	fault_free(f);
-	if (!s->stopping)
+	if (!s->stopping && s->ready_told)
 		systemd_notify("READY=1");
 }
 
@@ -202,11 +214,10 @@ static void on_signal(uv_signal_t *h, int number)
 
 static void on_ready(void *arg, struct fault *f)
 {
-	(void)arg;
-
+	struct serve *s = arg;
 	invariant(!f);
-	log_event(LOG_INFO, "leafcast.ready", LS("version", LEAFCAST_VERSION), LI("pid", getpid()));
-	systemd_notify("READY=1");
+	s->control_ready = true;
+	tell_ready(s);
 }
 
 static void on_internal(void *arg, const char *name)
