@@ -148,8 +148,7 @@ static void test_every_edit_of_the_file(void **state)
 		"DELETE FROM blob WHERE name = 'audit/head'",
 		"UPDATE blob SET sealed = zeroblob(80) WHERE name = 'audit/head'",
 		"INSERT INTO audit SELECT 4, at_ms, event, detail, hash FROM audit WHERE seq = 3",
-		"UPDATE audit SET seq = 9 WHERE seq = 1; UPDATE audit SET seq = 1 WHERE seq = 2; UPDATE audit SET seq "
-		"= 2 WHERE seq = 9",
+		"UPDATE audit SET seq = -seq WHERE seq < 3; UPDATE audit SET seq = 3 + seq WHERE seq < 0",
 	};
 	struct state *s = *state;
 	for (size_t i = 0; i < ARRAY_LEN(edits); i++) {

@@ -98,5 +98,5 @@ int main(void)
 		cmocka_unit_test(a_throttle_is_respected),
 		cmocka_unit_test(the_least_life_goes_first),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

@@ -160,5 +160,5 @@ int main(void)
 		with_rig(what_cannot_begin_is_refused),
 		with_rig(the_end_answers_it),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }
