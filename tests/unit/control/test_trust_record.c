@@ -130,8 +130,8 @@ static void damage_is_told(void **state)
 {
 	static const char *const texts[] = {"", "{", "[]", "{\"layout\":1}", "{\"layout\":2,\"anchors\":[]}",
 		"{\"layout\":1,\"anchors\":{}}", "{\"layout\":1,\"anchors\":[{}]}",
-		"{\"layout\":1,\"anchors\":[{\"pem\":\"x\",\"since\":1,\"ready\":0,\"gone\":0,\"used\":0,\"life\":0}]"
-		"}"};
+		("{\"layout\":1,\"anchors\":[{\"pem\":\"x\",\"since\":1,\"ready\":0,\"gone\":0,\"used\":0,\"life\":0}]"
+		 "}")};
 	(void)state;
 	for (size_t i = 1; i < sizeof texts / sizeof *texts; i++) {
 		struct secret *bytes = NULL;
