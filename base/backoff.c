@@ -17,6 +17,11 @@ int64_t backoff_next_ms(struct backoff *b, int64_t min_ms, uint64_t draw)
 	return wait < min_ms ? min_ms : wait;
 }
 
+int64_t backoff_asked_ms(struct backoff *b, int64_t asked_ms, uint64_t draw)
+{
+	return backoff_next_ms(b, asked_ms < b->cap_ms ? asked_ms : b->cap_ms, draw);
+}
+
 void backoff_reset(struct backoff *b)
 {
 	b->failures = 0;

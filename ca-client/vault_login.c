@@ -97,8 +97,7 @@ static void take_token(struct vault *v, struct secret *token, const struct vault
 static void login_failed(struct vault *v, struct fault *f)
 {
 	struct vault_login *l = &v->login;
-	int64_t wait =
-		backoff_next_ms(&l->backoff, fault_retry_after_ms(f) > 0 ? fault_retry_after_ms(f) : 0, vault_draw());
+	int64_t wait = backoff_asked_ms(&l->backoff, fault_retry_after_ms(f), vault_draw());
 	f = fault_wrap(f, "login by %s", vault_auth_name(v->o.login.type));
 	fault_free(TAKE(l->refused));
 	if (fault_code(f) == FAULT_DENIED) {

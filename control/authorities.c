@@ -187,7 +187,7 @@ static void on_ready(void *arg, struct fault *f)
 	a->error = f ? mem_strdup(fault_text(f)) : NULL;
 	if (f) {
 		int64_t wait =
-			backoff_next_ms(&a->backoff, fault_retry_after_ms(f), table_hash(a->name, strlen(a->name)));
+			backoff_asked_ms(&a->backoff, fault_retry_after_ms(f), table_hash(a->name, strlen(a->name)));
 		log_event(LOG_ERROR, "authority.not_ready", LS("authority", a->name), LI("retry_in_ms", wait), LF(f));
 		fault_free(f);
 		if (!a->control->closing)

@@ -123,7 +123,7 @@ static void failed(struct entry *e, struct fault *f)
 	e->backoff.cap_ms = rotation_retry_cap_ms(left > 0 ? left : 0);
 	size_t len;
 	const void *key = entry_key_bytes(e->key, &len);
-	int64_t wait = backoff_next_ms(&e->backoff, fault_retry_after_ms(f), table_hash(key, len) ^ (uint64_t)now);
+	int64_t wait = backoff_asked_ms(&e->backoff, fault_retry_after_ms(f), table_hash(key, len) ^ (uint64_t)now);
 	e->retry_at_ms = now + wait;
 	entry_set_error(e, f);
 	log_event(!e->current || left < version_life_ms(e->current) / 5 ? LOG_ERROR : LOG_WARN, "rotation.failed",

@@ -149,7 +149,7 @@ static void read_head(struct http_call *c)
 	(void)curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
 	(void)curl_easy_getinfo(c->easy, CURLINFO_REDIRECT_URL, &c->answer.location);
 	c->answer.status = (int)status;
-	c->answer.retry_after_ms = wait > 0 && wait < MS_PER_DAY ? (int64_t)wait * MS_PER_S : -1;
+	c->answer.retry_after_ms = wait > 0 && wait < MS_PER_DAY / MS_PER_S ? (int64_t)wait * MS_PER_S : -1;
 	(void)snprintf(c->answer.content_type, sizeof c->answer.content_type, "%s", type ? type : "");
 }
 

@@ -27,6 +27,10 @@ static void heeds_the_least_wait(void **state)
 	struct backoff b = {.base_ms = 100, .cap_ms = 1000};
 	assert_int_equal(backoff_next_ms(&b, 5000, 50), 5000);
 	assert_int_equal(backoff_next_ms(&b, 5, 150), 150);
+	backoff_reset(&b);
+	assert_int_equal(backoff_asked_ms(&b, 500, 50), 500);
+	assert_int_equal(backoff_asked_ms(&b, 5000, 50), 1000);
+	assert_int_equal(backoff_asked_ms(&b, -1, 150), 150);
 }
 
 static void bears_odd_bounds(void **state)
