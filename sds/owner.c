@@ -101,10 +101,10 @@ static size_t in_all(const struct owner *o)
 static void judge_connection(struct worker *w, struct conn *c, const struct owner *all)
 {
 	const struct sds_limits *l = &w->server->o.limits;
-	size_t own = in_all(c->owner);
+	size_t own = in_all(c->owner), owners = HASH_COUNT(w->owners) - w->idle_owner_count - 1; /* all: no identity */
 	if (own > l->connections_per_identity)
 		c->over = LIMIT_CONNECTIONS_PER_IDENTITY;
-	else if (!share_allows(in_all(all) - 1, l->connections, own - 1, HASH_COUNT(w->owners)))
+	else if (!share_allows(in_all(all) - 1, l->connections, own - 1, owners))
 		c->over = LIMIT_CONNECTIONS;
 }
 

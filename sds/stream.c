@@ -377,8 +377,10 @@ static void on_timeout(struct call *c)
 		engine_wake(s->engine, c->worker->now_ms);
 		look(s);
 		repush_run(&s->repush, c, s->engine);
-		if (lose_patience(s))
+		if (lose_patience(s)) {
+			arm_timer(s); /* what is being sent may be stuck: then it is not pumped */
 			call_mark(c);
+		}
 	} else if (c->half_closed) {
 		call_end(c, GRPC_STATUS_OK, "");
 	} else {
