@@ -334,9 +334,6 @@ static void new_root(struct ca *ca, void (*done)(void *arg, struct fault *f), vo
 	if (!b->hierarchy || b->jobs || b->saving)
 		b->root_fault = fault_set_retryable(
 			fault_new(FAULT_UNAVAILABLE, "the CA is being made or renewed right now; try again"), -1);
-	else if (b->hierarchy->given)
-		b->root_fault = fault_new(FAULT_INVALID,
-			"its CA is given in files: put the new one there, the old one's issuer beside it, and restart");
 	else if (b->coming.hierarchy)
 		save_coming(b);
 	else
@@ -370,6 +367,14 @@ static const struct ca_driver driver = {.type = "builtin",
 	.new_root = new_root,
 	.anchors = get_anchors,
 	.close = close_builtin};
+/* The operator makes the roots of one that was given. */
+static const struct ca_driver given_driver = {.type = "builtin",
+	.capabilities = CA_LIFETIME_EXACT,
+	.start = start,
+	.issue = builtin_issue,
+	.cancel = builtin_cancel,
+	.anchors = get_anchors,
+	.close = close_builtin};
 
 static struct fault *check_options(const struct builtin_options *o)
 {
@@ -389,7 +394,7 @@ struct fault *builtin_new(const struct builtin_options *o, const struct ca_env *
 	if (o->certificate_file)
 		TRY(hierarchy_from_files(o, &given));
 	struct builtin *b = mem_new(struct builtin);
-	b->ca.driver = &driver;
+	b->ca.driver = given ? &given_driver : &driver;
 	b->ca.env = *env;
 	b->ca_key = o->ca_key ? o->ca_key : KEY_ECDSA_P256;
 	b->name = hierarchy_name(o->common_name, env->authority);

@@ -77,6 +77,7 @@ void exec_finish_close(struct exec *e)
 	timer_free(e->poll);
 	timer_free(e->turn);
 	exec_options_done(&e->o);
+	free(e->told);
 	free(e);
 	closed(arg);
 }
@@ -124,8 +125,10 @@ void exec_take_anchors(struct exec *e, struct fault *f, struct anchors *anchors)
 	}
 	if (anchors)
 		put_anchors(e, anchors);
-	else if (!e->ready)
+	else if (!e->ready && !text_same(e->told, fault_text(f)))
 		log_event(LOG_WARN, "authority.anchors_not_read", LS("authority", e->ca.env.authority), LF(f));
+	free(e->told);
+	e->told = f ? mem_strdup(fault_text(f)) : NULL;
 	if (e->anchors)
 		timer_start(e->poll,
 			anchors || e->o.trust_interval_ms < RETRY_TRUST_MS ? e->o.trust_interval_ms : RETRY_TRUST_MS);

@@ -26,6 +26,7 @@ struct exec {
 	struct ops ops;
 	struct exec_run *runs; /* DL */
 	struct anchors *anchors;
+	char *told;	    /* why they could not be read, as logged last; or NULL */
 	struct timer *poll; /* of the anchors */
 	struct timer *turn;
 	bool asking; /* for the anchors */

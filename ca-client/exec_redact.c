@@ -127,7 +127,7 @@ static size_t last_lines(const char *text, size_t len, struct line ret[EXEC_REDA
 	return count;
 }
 
-void exec_redact(const void *text, size_t len, const char *const *values, size_t value_count, struct buf *ret)
+void exec_redact(const void *text, size_t len, const struct exec_hidden *hide, struct buf *ret)
 {
 	struct line lines[EXEC_REDACT_LINES];
 	size_t count = last_lines(text, len, lines), start = ret->len;
@@ -139,7 +139,7 @@ void exec_redact(const void *text, size_t len, const char *const *values, size_t
 		if (in_pem || ends)
 			buf_add_text(&one, CUT);
 		else
-			add_line(lines[i], values, value_count, &one);
+			add_line(lines[i], hide->values, hide->count, &one);
 		if (ret->len - start + one.len <= EXEC_REDACT_MAX) {
 			buf_add_text(ret, ret->len > start ? " | " : "");
 			buf_add(ret, one.data, one.len);

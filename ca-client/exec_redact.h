@@ -7,7 +7,12 @@ struct buf;
 
 enum { EXEC_REDACT_LINES = 4, EXEC_REDACT_MAX = 512 };
 
-/** Appended, on one line ("a | b"), escaped, at most about EXEC_REDACT_MAX bytes. Values: texts that are cut wherever
- * they stand, NULL ones and short ones left out. */
-void exec_redact(const void *text, size_t len, const char *const *values, size_t value_count, struct buf *ret);
+/** Texts that are cut wherever they stand; NULL ones and short ones are left out. */
+struct exec_hidden {
+	const char *const *values;
+	size_t count;
+};
+/** Appended, on one line ("a | b"), escaped, at most about EXEC_REDACT_MAX bytes. Its time grows with the square of a
+ * line's length: whoever calls bounds len. */
+void exec_redact(const void *text, size_t len, const struct exec_hidden *hide, struct buf *ret);
 #endif

@@ -38,12 +38,18 @@ static struct fault *fault_of_exit(const struct child_result *r, const char *sai
 	}
 }
 
-static void add_said(const struct exec *e, const struct child_result *r, struct buf *ret)
-{
+/* What was handed over by the environment is not to come back in a message. */
+struct secrets {
 	const char *values[EXEC_ENVIRONMENT_MAX];
+	struct exec_hidden hide;
+};
+
+static const struct exec_hidden *hidden(const struct exec *e, struct secrets *s)
+{
 	for (size_t i = 0; i < e->o.environment_count; i++)
-		values[i] = getenv(e->o.environment[i]);
-	exec_redact(r->errors.data, r->errors.len, values, e->o.environment_count, ret);
+		s->values[i] = getenv(e->o.environment[i]);
+	s->hide = (struct exec_hidden){s->values, e->o.environment_count};
+	return &s->hide;
 }
 
 /* NULL: its output is to be read. */
@@ -51,9 +57,11 @@ static struct fault *fault_of_run(const struct exec *e, struct fault *f, const s
 {
 	if (!f && !r->signal && !r->exit_code)
 		return NULL;
+	struct secrets s;
 	struct buf said = BUF_INIT;
-	add_said(e, r, &said);
-	struct fault *told = f || r->signal ? NULL : exec_read_error(r->output.data, r->output.len);
+	const struct exec_hidden *hide = hidden(e, &s);
+	exec_redact(r->errors.data, r->errors.len, hide, &said);
+	struct fault *told = f || r->signal ? NULL : exec_read_error(r->output.data, r->output.len, hide);
 	if (f && said.len) {
 		struct fault *with = fault_new(fault_code(f), "%s: %s", fault_text(f), buf_text(&said));
 		told = fault_is_retryable(f) ? fault_set_retryable(with, fault_retry_after_ms(f)) : with;
@@ -80,8 +88,9 @@ static bool is_known(const struct exec *e, STACK_OF(X509) * chain)
 static void end_issue(struct exec *e, struct ca_op *op, struct fault *f, const struct child_result *r)
 {
 	struct ca_answer *a = NULL;
+	struct secrets s;
 	if (!f)
-		f = exec_read_issue(r->output.data, r->output.len, &a);
+		f = exec_read_issue(r->output.data, r->output.len, hidden(e, &s), &a);
 	if (a && a->anchors && !e->o.root_file)
 		exec_learn_anchors(e, a->anchors);
 	if (a && !e->closing && !is_known(e, a->chain))
@@ -95,8 +104,9 @@ static void end_issue(struct exec *e, struct ca_op *op, struct fault *f, const s
 static void end_trust(struct exec *e, struct fault *f, const struct child_result *r)
 {
 	struct anchors *anchors = NULL;
+	struct secrets s;
 	if (!f)
-		f = exec_read_trust(r->output.data, r->output.len, &anchors);
+		f = exec_read_trust(r->output.data, r->output.len, hidden(e, &s), &anchors);
 	exec_take_anchors(e, f, anchors);
 	anchors_unref(anchors);
 }
@@ -107,6 +117,7 @@ static void on_child(void *arg, struct fault *f, const struct child_result *r)
 	struct exec *e = run->owner;
 	struct ca_op *op = run->op;
 	enum exec_operation operation = run->operation;
+	struct secrets s;
 	DL_DELETE(e->runs, run);
 	free(run);
 	f = fault_of_run(e, f, r);
@@ -115,7 +126,7 @@ static void on_child(void *arg, struct fault *f, const struct child_result *r)
 	else if (operation == EXEC_ISSUE)
 		end_issue(e, op, f, r);
 	else if (op)
-		op_complete(op, f ? f : exec_read_revoke(r->output.data, r->output.len), NULL);
+		op_complete(op, f ? f : exec_read_revoke(r->output.data, r->output.len, hidden(e, &s)), NULL);
 	else
 		fault_free(f);
 	exec_finish_close(e);

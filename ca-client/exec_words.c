@@ -13,7 +13,7 @@
 #include "ca-client/exec_redact.h"
 
 /* Longest wait that an answer may ask for. */
-enum { RETRY_MAX_S = 24 * 3600, REQUEST_ID_MAX = 256 };
+enum { RETRY_MAX_S = 24 * 3600, REQUEST_ID_MAX = 256, MESSAGE_MAX = 4096 };
 
 /* --- what it is told --- */
 
@@ -169,7 +169,7 @@ static struct fault *fault_of_class(const char *class, const char *text, int64_t
 	return senseless("error.class is none of unavailable, throttled, denied, invalid");
 }
 
-static struct fault *read_error(json_t *error)
+static struct fault *read_error(json_t *error, const struct exec_hidden *hide)
 {
 	static const char *const known[] = {"class", "message", "retry_after_s"};
 	const json_t *class = json_object_get(error, "class"), *message = json_object_get(error, "message"),
@@ -180,22 +180,23 @@ static struct fault *read_error(json_t *error)
 	if (wait && (!json_is_integer(wait) || json_integer_value(wait) < 0 || json_integer_value(wait) > RETRY_MAX_S))
 		return senseless("error.retry_after_s is no whole number from 0 to 86400");
 	struct buf text = BUF_INIT;
-	exec_redact(message ? json_string_value(message) : "no message", message ? json_string_length(message) : 10,
-		NULL, 0, &text);
+	const char *said = message ? json_string_value(message) : "no message";
+	exec_redact(said, strnlen(said, MESSAGE_MAX), hide, &text);
 	struct fault *f = fault_of_class(
 		json_string_value(class), buf_text(&text), wait ? json_integer_value(wait) * MS_PER_S : -1);
 	buf_free(&text);
 	return f;
 }
 
-static struct fault *read_answer(const void *text, size_t len, const char *const *known, size_t count, json_t **ret)
+static struct fault *read_answer(const void *text, size_t len, const struct exec_hidden *hide, const char *const *known,
+	size_t count, json_t **ret)
 {
 	static const char *const error_alone[] = {"error"};
 	AUTO(decrefp) json_t *answer = NULL;
 	TRY(parse(text, len, &answer));
 	if (json_object_get(answer, "error")) {
 		TRY(check_keys(answer, error_alone, 1));
-		return read_error(json_object_get(answer, "error"));
+		return read_error(json_object_get(answer, "error"), hide);
 	}
 	TRY(check_keys(answer, known, count));
 	*ret = TAKE(answer);
@@ -232,12 +233,12 @@ static void answer_freep(struct ca_answer **a)
 	ca_answer_free(*a);
 }
 
-struct fault *exec_read_issue(const void *text, size_t len, struct ca_answer **ret)
+struct fault *exec_read_issue(const void *text, size_t len, const struct exec_hidden *hide, struct ca_answer **ret)
 {
 	static const char *const known[] = {"chain", "anchors", "request_id"};
 	AUTO(decrefp) json_t *answer = NULL;
 	AUTO(answer_freep) struct ca_answer *a = mem_new(struct ca_answer);
-	TRY(read_answer(text, len, known, ARRAY_LEN(known), &answer));
+	TRY(read_answer(text, len, hide, known, ARRAY_LEN(known), &answer));
 	const json_t *anchors = json_object_get(answer, "anchors"), *id = json_object_get(answer, "request_id");
 	a->chain = sk_X509_new_null();
 	invariant(a->chain);
@@ -251,26 +252,26 @@ struct fault *exec_read_issue(const void *text, size_t len, struct ca_answer **r
 	return NULL;
 }
 
-struct fault *exec_read_trust(const void *text, size_t len, struct anchors **ret)
+struct fault *exec_read_trust(const void *text, size_t len, const struct exec_hidden *hide, struct anchors **ret)
 {
 	static const char *const known[] = {"anchors"};
 	AUTO(decrefp) json_t *answer = NULL;
-	TRY(read_answer(text, len, known, ARRAY_LEN(known), &answer));
+	TRY(read_answer(text, len, hide, known, ARRAY_LEN(known), &answer));
 	return read_anchors(json_object_get(answer, "anchors"), ret);
 }
 
-struct fault *exec_read_revoke(const void *text, size_t len)
+struct fault *exec_read_revoke(const void *text, size_t len, const struct exec_hidden *hide)
 {
 	AUTO(decrefp) json_t *answer = NULL;
-	return read_answer(text, len, NULL, 0, &answer);
+	return read_answer(text, len, hide, NULL, 0, &answer);
 }
 
-struct fault *exec_read_error(const void *text, size_t len)
+struct fault *exec_read_error(const void *text, size_t len, const struct exec_hidden *hide)
 {
 	AUTO(decrefp) json_t *answer = NULL;
 	struct fault *f = parse(text, len, &answer);
 	if (!f && json_object_get(answer, "error"))
-		return read_error(json_object_get(answer, "error"));
+		return read_error(json_object_get(answer, "error"), hide);
 	fault_ignore(f, "the exit code says it then");
 	return NULL;
 }

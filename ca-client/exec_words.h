@@ -5,6 +5,7 @@
 #include "base/attr.h"
 #include "ca-client/ca.h"
 struct buf;
+struct exec_hidden;
 struct fault;
 
 enum { EXEC_VERSION = 1, EXEC_ANSWER_MAX = 2 * 1024 * 1024 };
@@ -15,12 +16,14 @@ void exec_write_trust(const char *authority, int64_t time_limit_ms, struct buf *
 void exec_write_revoke(const char *authority, const struct ca_revocation *r, int64_t time_limit_ms, struct buf *ret);
 
 /** {chain, anchors?, request_id?}; the caller owns *ret. CORRUPT: anything else, and it says what; what {error} means
- * is said by its class: unavailable, throttled, denied, invalid. */
-MUST_USE struct fault *exec_read_issue(const void *text, size_t len, struct ca_answer **ret);
+ * is said by its class: unavailable, throttled, denied, invalid. hide: what its message must not repeat. */
+MUST_USE struct fault *exec_read_issue(
+	const void *text, size_t len, const struct exec_hidden *hide, struct ca_answer **ret);
 /** {anchors} */
-MUST_USE struct fault *exec_read_trust(const void *text, size_t len, struct anchors **ret);
+MUST_USE struct fault *exec_read_trust(
+	const void *text, size_t len, const struct exec_hidden *hide, struct anchors **ret);
 /** {} */
-MUST_USE struct fault *exec_read_revoke(const void *text, size_t len);
+MUST_USE struct fault *exec_read_revoke(const void *text, size_t len, const struct exec_hidden *hide);
 /** The fault of {error}, or NULL where the text is something else. */
-MUST_USE struct fault *exec_read_error(const void *text, size_t len);
+MUST_USE struct fault *exec_read_error(const void *text, size_t len, const struct exec_hidden *hide);
 #endif

@@ -18,7 +18,6 @@
 #include "base/text.h"
 #include "ca-client/step_internal.h"
 
-#define ROOTS_KEY "roots"
 enum { FILE_MAX = 256 * 1024, SECRET_FORBIDDEN = 0027, PUBLIC_FORBIDDEN = 0022, LOOK_TIMEOUT_MS = 20000 };
 
 bool step_options_equal(const struct step_options *a, const struct step_options *b)
@@ -88,8 +87,15 @@ static void on_kept(void *arg, struct fault *f)
 	step_finish_close(s);
 }
 
+/* Another fingerprint in the config means another trust: what was kept under the one before does not count. */
+static char *roots_key(const struct step *s)
+{
+	return mem_printf("roots/%s", s->o.root_sha256 ? s->o.root_sha256 : "");
+}
+
 static void keep_roots(struct step *s)
 {
+	AUTO(mem_freep) char *key = roots_key(s);
 	AUTO(secret_freep) struct secret *bytes = NULL;
 	struct buf pem = BUF_INIT;
 	anchors_pem(s->roots, &pem);
@@ -99,14 +105,15 @@ static void keep_roots(struct step *s)
 	if (f)
 		on_kept(s, f);
 	else
-		s->ca.env.save(s->ca.env.arg, ROOTS_KEY, bytes, on_kept, s);
+		s->ca.env.save(s->ca.env.arg, key, bytes, on_kept, s);
 }
 
 static void load_kept(struct step *s)
 {
 	const struct secret *bytes = NULL;
 	size_t len;
-	struct fault *f = s->ca.env.load(s->ca.env.arg, ROOTS_KEY, &bytes);
+	AUTO(mem_freep) char *key = roots_key(s);
+	struct fault *f = s->ca.env.load(s->ca.env.arg, key, &bytes);
 	if (!f && bytes) {
 		const unsigned char *p = secret_bytes(bytes, &len);
 		f = anchors_from_pem(p, len, &s->roots);

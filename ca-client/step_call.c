@@ -30,6 +30,10 @@ static char *message_of(const json_t *root)
 struct fault *step_answer_fault(int status, const json_t *root, int64_t retry_after_ms)
 {
 	AUTO(mem_freep) char *text = message_of(root);
+	if (!json_is_object(root) && status < 500 && status != 429) /* a proxy's page: the CA speaks JSON */
+		return fault_set_retryable(
+			fault_new(FAULT_UNAVAILABLE, "something else than a step-ca answered %d", status),
+			retry_after_ms);
 	if (status == 401)
 		return fault_new(FAULT_DENIED,
 			"it refused the token (401). It does not say why; of these, one: the provisioner's name or "

@@ -175,9 +175,12 @@ static enum fault_code class_of(int status, bool *ret_retryable)
 struct fault *vault_answer_fault(
 	int status, const json_t *root, int64_t retry_after_ms, const struct secret *const *hide, size_t hide_count)
 {
-	struct buf text = BUF_INIT;
 	bool retryable = false;
 	enum fault_code code = class_of(status, &retryable);
+	if (!json_is_object(root) && status >= 400 && !retryable) /* a proxy's page: the engines speak JSON */
+		return fault_set_retryable(
+			fault_new(FAULT_UNAVAILABLE, "something else than a Vault or OpenBao answered %d", status), -1);
+	struct buf text = BUF_INIT;
 	add_texts(member(root, "errors"), hide, hide_count, false, &text);
 	const char *advised = advice(buf_text(&text));
 	struct fault *f = fault_new(code, "%d: %s%s%s", status, text.len ? buf_text(&text) : meaning(status),

@@ -148,8 +148,9 @@ void vault_trust_done(struct vault *v);
 
 struct vault_role {
 	struct vault_call *call;
-	bool hidden; /* the policy does not show it */
-	char *told;  /* traps as they were logged last; or NULL */
+	bool hidden;  /* the policy does not show it */
+	char *told;   /* traps as they were logged last; or NULL */
+	char *failed; /* why it could not be read, as logged last; or NULL */
 };
 /** Read the role where the policy allows it, and log what will go wrong with it; at most one at a time. */
 void vault_role_look(struct vault *v);

@@ -34,10 +34,12 @@ static void on_role(void *arg, struct fault *f, int status, const json_t *root)
 		v->role.hidden = true; /* it is fine not to show it, and asking on would fill the server's audit log */
 	if (!f)
 		f = vault_answer_traps(root, &traps);
-	if (f)
+	if (f && !text_same(v->role.failed, fault_text(f)))
 		log_event(status == 403 ? LOG_DEBUG : LOG_INFO, "authority.role_not_read",
 			LS("authority", v->ca.env.authority), LF(f));
-	else
+	free(v->role.failed);
+	v->role.failed = f ? mem_strdup(fault_text(f)) : NULL;
+	if (!f)
 		say(v, buf_text(&traps), json_integer_value(json_object_get(json_object_get(root, "data"), "max_ttl")));
 	fault_free(f);
 	buf_free(&traps);
@@ -66,4 +68,5 @@ void vault_role_stop(struct vault *v)
 void vault_role_done(struct vault *v)
 {
 	free(v->role.told);
+	free(v->role.failed);
 }

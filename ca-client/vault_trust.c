@@ -187,13 +187,12 @@ static void end_look(struct vault *v, struct fault *f)
 		int64_t wait = f && v->o.poll_ms > RETRY_MS ? RETRY_MS : v->o.poll_ms;
 		timer_start(t->poll, wait - (int64_t)(vault_draw() % (uint64_t)(wait / 10)));
 	}
-	struct vault_waiter *later = TAKE(t->waiting_again);
-	vault_serve(&t->waiters, f);
-	fault_free(f);
-	struct vault_waiter *w;
-	DL_FOREACH (later, w)
+	struct vault_waiter *now = TAKE(t->waiters), *w;
+	t->waiters = TAKE(t->waiting_again); /* for the next look; each can leave at any time */
+	DL_FOREACH (t->waiters, w)
 		w->list = &t->waiters;
-	DL_CONCAT(t->waiters, later);
+	vault_serve(&now, f);
+	fault_free(f);
 	if (t->waiters && !t->seen && !v->closing)
 		look(v);
 }

@@ -66,6 +66,8 @@ static void on_closed(void *arg)
 static void on_limit(void *arg)
 {
 	struct trial *t = arg;
+	if (t->answered)
+		return;
 	t->answered = true;
 	t->fault = fault_new(FAULT_TIMEOUT, "it did not answer in time");
 }

@@ -37,10 +37,12 @@ static bool is_taken(struct fault *f)
 	return false;
 }
 
+static const struct exec_hidden nothing = {NULL, 0};
+
 static void try_issue(struct input *in)
 {
 	struct ca_answer *a = NULL;
-	if (!is_taken(exec_read_issue(in->at, in->left, &a))) {
+	if (!is_taken(exec_read_issue(in->at, in->left, &nothing, &a))) {
 		invariant(!a);
 		return;
 	}
@@ -56,7 +58,7 @@ static void try_issue(struct input *in)
 static void try_trust(struct input *in)
 {
 	struct anchors *a = NULL;
-	bool taken = is_taken(exec_read_trust(in->at, in->left, &a));
+	bool taken = is_taken(exec_read_trust(in->at, in->left, &nothing, &a));
 	invariant(taken == (a != NULL));
 	if (a) {
 		struct fault *f = gate_check_anchors(a);
@@ -67,19 +69,19 @@ static void try_trust(struct input *in)
 
 static void try_revoke(struct input *in)
 {
-	(void)is_taken(exec_read_revoke(in->at, in->left));
+	(void)is_taken(exec_read_revoke(in->at, in->left, &nothing));
 }
 
 static void try_error(struct input *in)
 {
-	(void)is_taken(exec_read_error(in->at, in->left));
+	(void)is_taken(exec_read_error(in->at, in->left, &nothing));
 }
 
 static void try_redact(struct input *in)
 {
 	static const char *const values[] = {NULL, hidden};
 	struct buf shown = BUF_INIT;
-	exec_redact(in->at, in->left, values, ARRAY_LEN(values), &shown);
+	exec_redact(in->at, in->left, &(struct exec_hidden){values, ARRAY_LEN(values)}, &shown);
 	check_text(buf_text(&shown));
 	invariant(shown.len <= EXEC_REDACT_MAX + 3 * EXEC_REDACT_LINES && !strstr(buf_text(&shown), hidden));
 	buf_free(&shown);

@@ -575,7 +575,7 @@ static void what_is_secret_is_cut(void **state)
 	static const char *const values[] = {NULL, "thevalue"};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct buf b = BUF_INIT;
-		exec_redact(rows[i].text, strlen(rows[i].text), values, ARRAY_LEN(values), &b);
+		exec_redact(rows[i].text, strlen(rows[i].text), &(struct exec_hidden){values, ARRAY_LEN(values)}, &b);
 		assert_string_equal(buf_text(&b), rows[i].shown);
 		buf_free(&b);
 	}

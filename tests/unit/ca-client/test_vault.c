@@ -97,6 +97,7 @@ static void every_error_has_its_class(void **state)
 		{400, "{}", FAULT_INVALID, false, -1, "400: the request was refused"},
 		{404, ERRORS("no handler for route \\\"pkx/sign/mesh\\\". route entry not found."), FAULT_INVALID,
 			false, -1, "keys mount and namespace"},
+		{404, "<html>no such page</html>", FAULT_UNAVAILABLE, true, -1, "something else"},
 		{405, "{}", FAULT_INVALID, false, -1, "405"},
 		{408, "", FAULT_TIMEOUT, true, -1, "408"},
 		{412, "{}", FAULT_UNAVAILABLE, true, -1, "412"},
