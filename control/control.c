@@ -14,6 +14,8 @@
 
 /* How often wall and monotonic time are compared, and by how much they may part before everything is planned anew. */
 #define WATCH_MS MS_PER_S
+/* Versions that are in memory alone, written again in one turn, while the store takes them. */
+enum { REWRITES = 256 };
 #define JUMP_MS (INT64_C(2) * MS_PER_S)
 
 int64_t control_now_ms(const struct control *c)
@@ -50,9 +52,12 @@ static void on_watch(void *arg)
 			version_unrefp(&e->previous);
 		outage_watch(e, now);
 	}
-	for (struct entry *e = c->entries; c->memory_only && e; e = e->hh.next)
-		if (e->memory_only && !e->committing && !store_pending(c->o.store))
+	size_t rewritten = store_pending(c->o.store) ? REWRITES : 0;
+	for (struct entry *e = c->entries; c->memory_only && rewritten < REWRITES && e; e = e->hh.next)
+		if (e->memory_only && !e->committing) {
 			publish_rewrite(e);
+			rewritten++;
+		}
 	entries_sweep(c, now);
 	bundles_retry(c);
 	trust_watch(c, now);

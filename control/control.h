@@ -110,10 +110,12 @@ void control_trust_rotate(struct control *c, const char *authority, int64_t over
 /** Wait no longer for proxies that do not hold a new anchor. *ret_passed_over: who they are, in words; the caller's. */
 MUST_USE struct fault *control_trust_proceed(
 	struct control *c, const char *authority, const char *by, char **ret_passed_over);
+/** count: anchors that left. */
+typedef void control_removed_fn(void *arg, struct fault *f, size_t count);
 /** Take the anchors that the authority shows no more out of the bundles now. CONFLICT unless force, while a certificate
- * under one of them is served: the text names some. *ret_count: how many left. */
-MUST_USE struct fault *control_trust_remove(
-	struct control *c, const char *authority, bool force, const char *by, size_t *ret_count);
+ * under one of them is served: the text names some. done: once it is stored. */
+void control_trust_remove(
+	struct control *c, const char *authority, bool force, const char *by, control_removed_fn *done, void *arg);
 struct control_anchor {
 	const char *authority, *sha256, *subject;
 	int64_t since_ms, ready_ms, gone_ms, used_ms, not_after_ms; /* wall; 0: not */

@@ -63,10 +63,27 @@ void entry_free(struct entry *e)
 	free(e);
 }
 
+static void forget_past(struct entry *e, size_t i)
+{
+	memmove(&e->past[i], &e->past[i + 1], (--e->past_count - i) * sizeof e->past[0]);
+}
+
+/* One that is being revoked is needed until that is done, as long as there is another. */
 void entry_drop_oldest(struct entry *e, struct store_tx *tx)
 {
-	store_tx_drop_version(tx, e->key, e->past[0].id);
-	memmove(&e->past[0], &e->past[1], --e->past_count * sizeof e->past[0]);
+	size_t i = 0;
+	while (i < e->past_count && version_is_revoked(e, e->past[i].id))
+		i++;
+	i = i < e->past_count ? i : 0;
+	store_tx_drop_version(tx, e->key, e->past[i].id);
+	forget_past(e, i);
+}
+
+void entry_forget_past(struct entry *e, const char *id)
+{
+	for (size_t i = e->past_count; i > 0; i--)
+		if (strcmp(e->past[i - 1].id, id) == 0)
+			forget_past(e, i - 1);
 }
 
 void entry_drop_if_idle(struct entry *e)

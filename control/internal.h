@@ -241,7 +241,9 @@ struct entry *entry_make(struct control *c, struct entry_key *key); /* finds or 
 void entry_drop_if_idle(struct entry *e);			    /* frees one that means nothing to anybody */
 void entry_free(struct entry *e);
 void entry_drop_oldest(struct entry *e, struct store_tx *tx); /* of its past versions */
-struct entry_key *entry_key_internal(const char *name);	      /* of a certificate of our own */
+/** Out of the list alone: it is current again, or is gone. */
+void entry_forget_past(struct entry *e, const char *id);
+struct entry_key *entry_key_internal(const char *name); /* of a certificate of our own */
 
 /* outage.c */
 enum life_level outage_level(int64_t not_after_ms, int64_t life_ms, int64_t now_ms); /* pure */
@@ -344,6 +346,8 @@ void bundles_retry(struct control *c);	 /* the same, when one of them failed */
 void trust_load(struct authority *a); /* from the store, before the driver starts */
 void trust_done(struct trust *t);
 void trust_save(struct authority *a);
+/** The same as part of a transaction of the caller's. */
+MUST_USE struct fault *trust_save_with(struct authority *a, struct store_tx *tx);
 void trust_shown(struct authority *a); /* the driver's anchors are there, or are others */
 void trust_watch(struct control *c, int64_t now_ms);
 /* trust_switch.c */

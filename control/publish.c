@@ -95,7 +95,8 @@ static void retire_current(struct entry *e, struct store_tx *tx)
 	int64_t now = control_now_ms(e->control);
 	size_t kept = 0;
 	for (size_t i = 0; i < e->past_count; i++) {
-		if (e->past[i].not_after_ms < now - o->past_expired_ms)
+		bool is_over = e->past[i].not_after_ms < now - o->past_expired_ms;
+		if (is_over && !version_is_revoked(e, e->past[i].id))
 			store_tx_drop_version(tx, e->key, e->past[i].id);
 		else
 			e->past[kept++] = e->past[i];
@@ -191,7 +192,7 @@ static void on_stored(void *arg, struct fault *f)
 	struct publication *p = arg;
 	struct entry *e = p->entry;
 	struct control *c = e->control;
-	bool renewal = e->current && e->def;
+	bool renewal = e->current && e->def, written = !f;
 	crash_point("publish.stored");
 	e->committing = false;
 	if (!f && p->generation != e->generation) { /* design: invariant 4 */
@@ -201,8 +202,10 @@ static void on_stored(void *arg, struct fault *f)
 		audit_note(c, tx, "secret.discarded", entry_key_text(e->key), version_id(p->version), NULL,
 			"definition changed");
 		store_tx_drop_version(tx, e->key, version_id(p->version));
-		if (e->current)
+		if (e->current) {
 			store_tx_put_version(tx, e->current);
+			entry_forget_past(e, version_id(e->current));
+		}
 		store_commit(c->o.store, tx, on_dropped, NULL);
 	} else if (f && renewal && p->generation == e->generation && fault_code(f) == FAULT_UNAVAILABLE &&
 		   !c->closing) {
@@ -216,8 +219,10 @@ static void on_stored(void *arg, struct fault *f)
 	}
 	e->awaited++; /* by this call */
 	if (f) {
-		memcpy(e->past, p->past, sizeof e->past);
-		e->past_count = p->past_count;
+		if (!written) {
+			memcpy(e->past, p->past, sizeof e->past);
+			e->past_count = p->past_count;
+		}
 		e->pin_next = false;
 		p->done(p->arg, f);
 		if (p->generation != e->generation)
@@ -294,6 +299,9 @@ void publish_rewrite(struct entry *e)
 	p->version = version_ref(e->current);
 	e->committing = true;
 	struct store_tx *tx = store_tx_new();
+	AUTO(mem_freep) char *detail = provenance(e->current);
+	audit_record(
+		e->control, tx, "secret.stored_late", entry_key_text(e->key), version_id(e->current), NULL, detail);
 	store_tx_put_version(tx, e->current);
 	versions_before_rewrite(e, tx);
 	store_commit(e->control->o.store, tx, on_rewritten, p);

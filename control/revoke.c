@@ -12,6 +12,8 @@
 
 /* Proxies that hold the old version are waited for so long after the new one was pushed. */
 #define ACK_PATIENCE_MS (INT64_C(30) * MS_PER_S)
+/* After a restart: proxies need so long to come back and show which version they hold. */
+#define RETURN_PATIENCE_MS (INT64_C(5) * MS_PER_S)
 #define ASK_TIMEOUT_MS (INT64_C(30) * MS_PER_S)
 
 enum step { STEP_RENEW, STEP_ACK, STEP_ASK, STEP_ASKING, STEP_FORGET };
@@ -29,6 +31,8 @@ struct revocation {
 	struct authority *authority; /* of op */
 	struct backoff backoff;
 	int64_t since_ms, ask_at_ms; /* monotonic: this step; not sooner than that */
+	bool ordering;		     /* on_rotated() is still to come */
+	bool resumed;		     /* proxies have had no time to come back */
 	char *by, *outcome;
 	control_revoked_fn *done; /* NULL: told */
 	void *arg;
@@ -132,7 +136,7 @@ static void on_forgotten(void *arg, struct fault *f)
 		log_event(LOG_ERROR, "revocation.not_recorded", LS("secret", entry_key_text(e->key)),
 			LS("version", r->id), LF(f));
 		fault_free(f);
-		r->ask_at_ms = mono_ms(r->control) + MS_PER_S;
+		r->ask_at_ms = mono_ms(r->control) + backoff_next_ms(&r->backoff, 0, 0);
 		go_to(r, STEP_FORGET);
 		return;
 	}
@@ -146,11 +150,7 @@ static void forget(struct revocation *r)
 	struct entry *e = r->entry;
 	struct store_tx *tx = store_tx_new();
 	AUTO(mem_freep) char *fact = fact_of(r);
-	size_t kept = 0;
-	for (size_t i = 0; i < e->past_count; i++)
-		if (strcmp(e->past[i].id, r->id) != 0)
-			e->past[kept++] = e->past[i];
-	e->past_count = kept;
+	entry_forget_past(e, r->id);
 	if (e->previous && strcmp(version_id(e->previous), r->id) == 0)
 		version_unrefp(&e->previous);
 	audit_note(r->control, tx, "secret.revoked", entry_key_text(e->key), r->id, r->by, r->outcome);
@@ -173,7 +173,7 @@ static void end_with(struct revocation *r, char *outcome)
 
 static void ask_later(struct revocation *r, struct fault *f)
 {
-	int64_t wait = backoff_next_ms(
+	int64_t wait = backoff_asked_ms(
 		&r->backoff, fault_retry_after_ms(f), table_hash(r->id, strlen(r->id)) ^ (uint64_t)mono_ms(r->control));
 	log_event(LOG_ERROR, "revocation.failed", LS("secret", entry_key_text(r->entry->key)), LS("version", r->id),
 		LI("retry_in_ms", wait), LF(f));
@@ -193,7 +193,8 @@ static void on_revoked(void *arg, struct fault *f)
 		release(r);
 		return;
 	}
-	if (f && (fault_is_retryable(f) || fault_code(f) == FAULT_DENIED)) { /* credentials can be mended */
+	/* Only a refusal of this very request is the end of it: all else can be mended, there or on the way. */
+	if (f && (fault_is_retryable(f) || fault_code(f) != FAULT_INVALID)) {
 		ask_later(r, f);
 		return;
 	}
@@ -269,7 +270,8 @@ static void watch_acks(struct revocation *r)
 {
 	struct entry *e = r->entry;
 	size_t waiting = e->current ? count_unacked(e) : 0;
-	if (waiting && mono_ms(r->control) - r->since_ms < ACK_PATIENCE_MS)
+	int64_t patience = waiting ? ACK_PATIENCE_MS : r->resumed && !e->subscribers ? RETURN_PATIENCE_MS : 0;
+	if (mono_ms(r->control) - r->since_ms < patience)
 		return;
 	if (waiting)
 		log_event(LOG_WARN, "revocation.not_all_acked", LS("secret", entry_key_text(e->key)),
@@ -281,7 +283,7 @@ static void step(struct revocation *r)
 {
 	switch (r->step) {
 	case STEP_RENEW:
-		if (!renews(r->entry, r))
+		if (!r->ordering && !renews(r->entry, r))
 			go_to(r, STEP_ACK);
 		break;
 	case STEP_ACK:
@@ -325,6 +327,7 @@ static void on_refused(void *arg, struct fault *f)
 static void on_rotated(void *arg, struct fault *f)
 {
 	struct revocation *r = arg;
+	r->ordering = false;
 	if (r->control->closing) {
 		tell(r, f);
 		release(r);
@@ -347,6 +350,7 @@ static void on_ordered(void *arg, struct fault *f)
 		return;
 	}
 	r->step = STEP_RENEW;
+	r->ordering = true;
 	rotation_order(e, on_rotated, r);
 }
 
@@ -404,7 +408,7 @@ void revocation_load(struct control *c, const char *fact, int64_t value, struct 
 		store_tx_drop_fact(drop, fact);
 		return;
 	}
-	(void)add(c, e, id, (size_t)(slash - id), (enum ca_reason)value);
+	add(c, e, id, (size_t)(slash - id), (enum ca_reason)value)->resumed = true;
 	log_event(LOG_INFO, "revocation.resumed", LS("secret", entry_key_text(e->key)));
 }
 

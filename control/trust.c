@@ -51,21 +51,27 @@ static void on_saved(void *arg, struct fault *f)
 	free(name);
 }
 
-void trust_save(struct authority *a)
+struct fault *trust_save_with(struct authority *a, struct store_tx *tx)
 {
 	struct trust *t = authority_trust(a);
-	struct control *c = authority_control(a);
 	AUTO(secret_freep) struct secret *bytes = NULL;
 	AUTO(mem_freep) char *name = blob_name(a);
-	t->saved_at_ms = control_now_ms(c);
-	struct fault *f = trust_record_encode(t->record, &bytes);
+	TRY(trust_record_encode(t->record, &bytes));
+	t->saved_at_ms = control_now_ms(authority_control(a));
+	store_tx_put_blob(tx, name, bytes);
+	return NULL;
+}
+
+void trust_save(struct authority *a)
+{
+	struct store_tx *tx = store_tx_new();
+	struct fault *f = trust_save_with(a, tx);
 	if (f) {
+		store_tx_free(tx);
 		on_saved(mem_strdup(authority_name(a)), f);
 		return;
 	}
-	struct store_tx *tx = store_tx_new();
-	store_tx_put_blob(tx, name, bytes);
-	store_commit(c->o.store, tx, on_saved, mem_strdup(authority_name(a)));
+	store_commit(authority_control(a)->o.store, tx, on_saved, mem_strdup(authority_name(a)));
 }
 
 /* --- what the authority shows --- */

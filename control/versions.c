@@ -65,11 +65,7 @@ void versions_load_pin(struct control *c, const char *fact, struct store_tx *dro
 
 void versions_before_publish(struct entry *e, const struct version *v, struct store_tx *tx)
 {
-	size_t kept = 0;
-	for (size_t i = 0; i < e->past_count; i++)
-		if (strcmp(e->past[i].id, version_id(v)) != 0)
-			e->past[kept++] = e->past[i];
-	e->past_count = kept;
+	entry_forget_past(e, version_id(v));
 	bool changes = !e->current || strcmp(version_id(e->current), version_id(v)) != 0;
 	if (e->pinned && changes) {
 		AUTO(mem_freep) char *fact = pin_fact(e, version_id(e->current));
@@ -93,6 +89,7 @@ void versions_dropped(struct entry *e)
 {
 	version_unrefp(&e->current);
 	version_unrefp(&e->previous);
+	version_unrefp(&e->held);
 	e->past_count = 0;
 	e->pinned = e->pin_next = false;
 }
@@ -124,9 +121,13 @@ static void on_pinned(void *arg, struct fault *f)
 {
 	struct pin *p = arg;
 	struct entry *e = p->entry;
-	if (!f && e->current == p->version) {
+	if (!f && e->current && strcmp(version_id(e->current), version_id(p->version)) == 0) {
 		e->pinned = p->on;
 		rotation_replan(e);
+	} else if (!f) {
+		f = fault_set_retryable(fault_new(FAULT_CONFLICT, "%s got another version meanwhile; try again",
+						entry_key_text(e->key)),
+			-1);
 	}
 	p->done(p->arg, f);
 	e->awaited--;

@@ -76,21 +76,27 @@ void route_trust_proceed(void *admin, struct http_exchange *x)
 		admin_reply_json(x, json_pack("{s:o}", "passed_over", text_value(who)));
 }
 
+static void on_removed(void *arg, struct fault *f, size_t count)
+{
+	struct http_exchange *x = arg;
+	if (f)
+		http_reply_fault(x, f);
+	else
+		admin_reply_json(x, json_pack("{s:I}", "removed", (json_int_t)count));
+}
+
 void route_trust_remove(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
 	json_t *body = NULL;
 	const char *authority;
-	size_t count = 0;
 	struct fault *f = admin_body(x, "authority,force", &body);
 	if (!f)
 		f = admin_text(body, "authority", &authority);
-	if (!f)
-		f = control_trust_remove(
-			a->o.control, authority, json_is_true(json_object_get(body, "force")), http_peer(x), &count);
-	json_decref(body);
 	if (f)
 		http_reply_fault(x, f);
 	else
-		admin_reply_json(x, json_pack("{s:I}", "removed", (json_int_t)count));
+		control_trust_remove(a->o.control, authority, json_is_true(json_object_get(body, "force")),
+			http_peer(x), on_removed, x);
+	json_decref(body);
 }
