@@ -31,6 +31,7 @@ struct tcp {
 struct listeners {
 	struct control *control;
 	struct sds_server *server;
+	struct admin *admin;
 	struct unix_socket *sockets[SOCKETS_MAX];
 	size_t socket_count;
 	char *paths[SOCKETS_MAX]; /* of SDS sockets, for the log */
@@ -88,14 +89,21 @@ static struct fault *open_unix(
 	return NULL;
 }
 
+/* Takes fd. */
+static struct fault *serve_unix(struct listeners *l, int fd, const char *path)
+{
+	TRY(sds_server_listen_unix(l->server, fd));
+	admin_note_sds(l->admin, path);
+	if (l->path_count < SOCKETS_MAX)
+		l->paths[l->path_count++] = mem_strdup(path);
+	return NULL;
+}
+
 static struct fault *open_sds(struct listeners *l, const struct listen_config *c)
 {
 	int fd;
 	TRY(open_unix(l, c->path, c->mode, c->owner, c->group, NULL, &fd));
-	TRY(sds_server_listen_unix(l->server, fd));
-	if (l->path_count < SOCKETS_MAX)
-		l->paths[l->path_count++] = mem_strdup(c->path);
-	return NULL;
+	return serve_unix(l, fd, c->path);
 }
 
 static struct fault *note_tcp(struct listeners *l, const struct listen_config *c)
@@ -111,12 +119,12 @@ static struct fault *note_tcp(struct listeners *l, const struct listen_config *c
 	return NULL;
 }
 
-static struct fault *open_all(struct listeners *l, const struct config *config, struct admin *admin)
+static struct fault *open_all(struct listeners *l, const struct config *config)
 {
 	int fd;
 	TRY(systemd_sockets(l->given, &l->given_count));
 	TRY(open_unix(l, config->admin_path, 0600, (uid_t)-1, (gid_t)-1, "admin", &fd));
-	TRY(admin_listen_unix(admin, fd));
+	TRY(admin_listen_unix(l->admin, fd));
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct listen_config *c = &config->listen[i];
 		switch (c->type) {
@@ -127,7 +135,7 @@ static struct fault *open_all(struct listeners *l, const struct config *config, 
 			TRY(note_tcp(l, c));
 			break;
 		case LISTEN_TELEMETRY:
-			TRY(admin_listen_tcp(admin, c->address, &l->telemetry_port));
+			TRY(admin_listen_tcp(l->admin, c->address, &l->telemetry_port));
 			break;
 		}
 	}
@@ -136,10 +144,9 @@ static struct fault *open_all(struct listeners *l, const struct config *config, 
 		struct systemd_socket *g = &l->given[i];
 		if (g->fd < 0 || !g->path)
 			continue;
-		TRY(sds_server_listen_unix(l->server, g->fd));
+		fd = g->fd;
 		g->fd = -1;
-		if (l->path_count < SOCKETS_MAX)
-			l->paths[l->path_count++] = mem_strdup(g->path);
+		TRY(serve_unix(l, fd, g->path));
 	}
 	for (size_t i = 0; i < l->given_count; i++)
 		if (l->given[i].fd >= 0)
@@ -156,7 +163,8 @@ struct fault *listeners_open(const struct config *config, struct control *contro
 	struct listeners *l = mem_new(struct listeners);
 	l->control = control;
 	l->server = server;
-	struct fault *f = open_all(l, config, admin);
+	l->admin = admin;
+	struct fault *f = open_all(l, config);
 	if (f) {
 		listeners_close(l);
 		listeners_free(l);

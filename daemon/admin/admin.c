@@ -81,6 +81,12 @@ struct fault *admin_listen_tcp(struct admin *a, const char *address, int *ret_po
 	return add(a, fd, telemetry_routes, false);
 }
 
+void admin_note_sds(struct admin *a, const char *path)
+{
+	if (!a->sds_socket)
+		a->sds_socket = mem_strdup(path);
+}
+
 void admin_quiesce(struct admin *a)
 {
 	a->quiesced = true;
@@ -94,6 +100,7 @@ void admin_free(struct admin *a)
 		return;
 	for (unsigned i = 0; i < a->listener_count; i++)
 		http_site_free(a->listeners[i]);
+	free(a->sds_socket);
 	free(a);
 }
 

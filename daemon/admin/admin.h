@@ -32,6 +32,8 @@ struct admin *admin_new(const struct admin_options *o);
 MUST_USE struct fault *admin_listen_unix(struct admin *a, int listen_fd);
 /** Telemetry alone: "host:port", port 0 picks one. ret_port may be NULL. */
 MUST_USE struct fault *admin_listen_tcp(struct admin *a, const char *address, int *ret_port);
+/** A unix socket that serves SDS: the first one is shown to whoever looks for one. */
+void admin_note_sds(struct admin *a, const char *path);
 /** From now on /readyz and new orders say 503. Before control_close(), which ends the orders under way. */
 void admin_quiesce(struct admin *a);
 /** After control_close(). NULL is fine. */

@@ -12,6 +12,7 @@ struct admin {
 	struct admin_options o;
 	struct http_site *listeners[ADMIN_LISTENERS_MAX];
 	unsigned listener_count;
+	char *sds_socket; /* NULL: TCP alone */
 	bool quiesced;
 	int64_t started_at_ms; /* wall */
 };

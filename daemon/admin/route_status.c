@@ -183,6 +183,7 @@ void route_status(void *admin, struct http_exchange *x)
 	set(o, "now", admin_time(now));
 	set(o, "started_at", admin_time(a->started_at_ms));
 	set(o, "log_level", json_string(log_level_name(log_level())));
+	set(o, "sds_socket", text_value(a->sds_socket));
 	set(o, "unready", text_value(control_unready(a->o.control)));
 	set(o, "connections", json_integer((json_int_t)counts.connections));
 	set(o, "streams", json_integer((json_int_t)counts.streams));

@@ -100,7 +100,7 @@ static bool parse(const struct cli_command *c, int argc, char **argv, struct cli
 	if (in->name_count >= c->names_min && in->name_count <= c->names_max)
 		return true;
 	(void)fprintf(stderr, "leafcast %s: %s\n", c->name,
-		in->name_count < c->names_min ? "a name is missing" : "too many names");
+		in->name_count < c->names_min ? "an argument is missing" : "too many arguments");
 	usage(c, stderr);
 	*ret_exit = CLI_USAGE;
 	return false;

@@ -172,15 +172,16 @@ static struct fault *print_bootstrap(
 static struct fault *run(const struct cli_input *in)
 {
 	json_t *status = NULL;
-	AUTO(mem_freep) char *socket = NULL;
+	AUTO(mem_freep) char *usual = NULL;
 	struct buf b = BUF_INIT;
-	if (in->options[OPTION_SOCKET])
-		socket = mem_strdup(in->options[OPTION_SOCKET]);
-	else
-		TRY(paths_runtime_file("sds.sock", &socket));
 	fault_ignore(client_call(in, "/v1/status", NULL, false, &status),
-		"without a server --bundle says which name is a bundle");
-	struct fault *f = print_bootstrap(in, status, socket, &b);
+		"without a server the options say where it is and what is a bundle");
+	const char *socket = in->options[OPTION_SOCKET];
+	if (!socket)
+		socket = json_string_value(json_object_get(status, "sds_socket"));
+	struct fault *f = socket ? NULL : paths_runtime_file("sds.sock", &usual);
+	if (!f)
+		f = print_bootstrap(in, status, socket ? socket : usual, &b);
 	if (!f)
 		(void)fputs(buf_text(&b), stdout);
 	buf_free(&b);
@@ -198,7 +199,8 @@ const struct cli_command cli_envoy = {
 		"example: leafcast envoy default ROOTCA --san 'uri:spiffe://leafcast.local/uid/*' > envoy.yaml && "
 		"envoy -c envoy.yaml",
 	.options = {[OPTION_SOCKET] = {"sds-socket", "PATH",
-			    "where Envoy finds leafcast (default: sds.sock in the runtime folder)"},
+			    "where Envoy finds leafcast (default: as the server says, else sds.sock in the runtime "
+			    "folder)"},
 		[OPTION_SAN] = {"san", "TYPE:VALUE",
 			"which client certificates are accepted (default: uri:spiffe://*)"},
 		[OPTION_LISTEN] = {"listen", "PORT", "the listener's port (default: 8443)"},

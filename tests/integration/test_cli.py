@@ -319,6 +319,17 @@ def test_envoy_prints_a_bootstrap_that_boots(folder):
     assert running.stat("sds.ROOTCA.update_success") >= 1
 
 
+def test_envoy_knows_the_socket_of_the_config(folder):
+    """Asked from a shell that knows the admin socket alone."""
+    path = str(folder / "elsewhere.sock")
+    made = folder.ending(leafcast.Leafcast(folder / "leafcast", config={"listen": [{"unix": {"path": path}}]})).start()
+    nowhere = {"RUNTIME_DIRECTORY": str(folder / "none")}
+    assert 'pipe: {path: "%s"}' % path in made.cli("envoy", "default", env=nowhere).stdout
+    made.stop()
+    text = made.cli("envoy", "default", env=nowhere).stdout
+    assert 'pipe: {path: "%s/none/sds.sock"}' % folder.path in text
+
+
 def check(folder, text):
     path = folder / "config.yaml"
     path.write_text(text)
