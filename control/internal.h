@@ -68,6 +68,7 @@ struct absent {
 	struct entry_key *bundle;
 	struct version *held; /* or NULL */
 	int64_t left_ms;      /* wall */
+	struct share_link share;
 };
 
 /* How much of a certificate's life is left: outage.c. */
@@ -223,8 +224,9 @@ struct control {
 	struct timer *watch;		  /* clock jumps, ends of quarantines */
 	int64_t clock_offset_ms;
 	struct absent *absent;
-	int64_t trust_used_ms;	  /* wall: when it was last looked which anchors are in use */
-	int64_t trust_settled_ms; /* wall: proxies have come back after our start */
+	struct shares absent_shares; /* by identity */
+	int64_t trust_used_ms;	     /* wall: when it was last looked which anchors are in use */
+	int64_t trust_settled_ms;    /* wall: proxies have come back after our start */
 	char *unready;
 	void (*closed)(void *arg);
 	void *closed_arg;

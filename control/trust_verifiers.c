@@ -18,6 +18,7 @@ static char *absent_key(const struct subscriber *s)
 static void absent_end(struct control *c, struct absent *a)
 {
 	HASH_DELETE(hh, c->absent, a);
+	shares_remove(&c->absent_shares, &a->share);
 	version_unref(a->held);
 	entry_key_unref(a->bundle);
 	free(a->identity);
@@ -49,6 +50,19 @@ void verifier_acked(struct subscriber *s)
 	s->held = version_ref(e->current);
 }
 
+static void make_room(struct control *c)
+{
+	uint64_t unsaid;
+	if (HASH_COUNT(c->absent) < ABSENT_MAX)
+		return;
+	if (quiet_passes(&c->absent_full, control_now_ms(c), &unsaid))
+		log_event(LOG_WARN, "trust.absent_full", LI("remembered", ABSENT_MAX),
+			LS("effect", "of the identity with most of them, who went away first is not waited for when "
+				     "trust changes"),
+			LI("unsaid", unsaid));
+	absent_end(c, container_of(shares_victim(&c->absent_shares), struct absent, share));
+}
+
 /* The end of a stream is an absence; what it held goes with the memory of it. */
 void verifier_left(struct control *c, struct subscriber *s, bool stream_ended)
 {
@@ -62,15 +76,7 @@ void verifier_left(struct control *c, struct subscriber *s, bool stream_ended)
 	HASH_FIND_STR(c->absent, key, a);
 	if (a)
 		absent_end(c, a);
-	if (HASH_COUNT(c->absent) >= ABSENT_MAX) {
-		uint64_t unsaid;
-		if (quiet_passes(&c->absent_full, control_now_ms(c), &unsaid))
-			log_event(LOG_WARN, "trust.absent_full", LI("remembered", ABSENT_MAX),
-				LS("effect", "nodes that go away now are not waited for when trust changes"),
-				LI("unsaid", unsaid));
-		version_unref(held);
-		return;
-	}
+	make_room(c);
 	a = mem_new(struct absent);
 	a->key = TAKE(key);
 	a->identity = mem_strdup(identity_text(s->identity));
@@ -79,6 +85,7 @@ void verifier_left(struct control *c, struct subscriber *s, bool stream_ended)
 	a->held = held;
 	a->left_ms = control_now_ms(c);
 	HASH_ADD_KEYPTR(hh, c->absent, a->key, strlen(a->key), a);
+	shares_add(&c->absent_shares, identity_key(s->identity), &a->share);
 }
 
 void verifiers_sweep(struct control *c, int64_t keep_ms, int64_t now_ms)

@@ -7,7 +7,8 @@
 static const char yaml[] = "listen: [{unix: {path: /run/x/sds.sock}}]\nauthorities: {ca: {type: builtin}}\n"
 			   "profiles: {workload: {authority: ca, lifetime: 1h}}\n"
 			   "secrets: {web: {profile: workload, dns: [web.example]}, roots: {bundle: [ca]}}\n"
-			   "policy: [{who: {uid: 7}, may: [\"**\"]}]\ntrust: {soak: 10m}\n";
+			   "policy: [{who: {uid: 7}, may: [\"**\"]}, {who: {uid: 8}, may: [\"**\"]}]\n"
+			   "trust: {soak: 10m}\n";
 static const char other_name[] = "listen: [{unix: {path: /run/x/sds.sock}}]\nauthorities: {ca: {type: builtin}}\n"
 				 "profiles: {workload: {authority: ca, lifetime: 1h}}\n"
 				 "secrets: {web: {profile: workload, dns: [x.example]}, roots: {bundle: [ca]}}\n"
@@ -189,6 +190,35 @@ static void who_went_away_is_waited_for_until_the_soak_has_passed(void **state)
 	rig_until(r, web_is_under(r, &next_root));
 }
 
+static void find_neighbour(void *arg, const struct control_waited *w)
+{
+	*(size_t *)arg += strcmp(w->node, "neighbour") == 0;
+}
+
+/* One identity that makes up nodes fills the memory, and pushes out its own. */
+static void made_up_nodes_push_out_nobody_else(void **state)
+{
+	enum { MANY = 16384 + 2 };
+	struct rig *r = *state;
+	size_t found = 0;
+	r->forget_told = true;
+	for (size_t i = 0; i < MANY; i++) {
+		AUTO(mem_freep) char *node = mem_printf("made-up-%zu", i);
+		r->node = node;
+		r->stream = 10 + i;
+		rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+		rig_report(r, REPORT_GONE, 7, "roots", NULL);
+	}
+	r->node = "neighbour";
+	rig_report(r, REPORT_WANTED, 8, "roots", NULL);
+	rig_report(r, REPORT_GONE, 8, "roots", NULL);
+	r->node = NULL;
+	r->forget_told = false;
+	switch_root(r);
+	control_each_waited(r->control, "ca", find_neighbour, &found);
+	assert_int_equal(found, 1);
+}
+
 static void who_comes_back_has_to_answer(void **state)
 {
 	struct rig *r = *state;
@@ -263,6 +293,7 @@ int main(void)
 		with_rig(a_nack_holds_it_until_the_last_fifth),
 		with_rig(nobody_subscribed_is_no_hold),
 		with_rig(who_went_away_is_waited_for_until_the_soak_has_passed),
+		with_rig(made_up_nodes_push_out_nobody_else),
 		with_rig(who_comes_back_has_to_answer),
 		with_rig(after_a_restart_proxies_have_time_to_come_back),
 		with_rig(ready_is_remembered_over_a_restart),
