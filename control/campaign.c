@@ -22,20 +22,36 @@ static bool covers(const struct campaign *k, const struct entry *e)
 	return strcmp(k->authority, ALL) == 0 || strcmp(k->authority, version_authority(e->current)) == 0;
 }
 
-static bool is_left(const struct campaign *k, const struct entry *e)
+/* The clock was set back since: what was received at a time to come is older than any order. */
+static bool is_from_later(const struct entry *e)
 {
-	return covers(k, e) && version_received_at_ms(e->current) < k->ordered_ms;
+	return version_received_at_ms(e->current) > control_now_ms(e->control);
 }
 
+static bool is_left(const struct campaign *k, const struct entry *e)
+{
+	return covers(k, e) && (version_received_at_ms(e->current) < k->ordered_ms || is_from_later(e));
+}
+
+/* One from later is due at once: when its time has come it would look new. */
 void campaign_facts(const struct entry *e, int64_t *ret_ordered_ms, int64_t *ret_over_ms)
 {
 	*ret_ordered_ms = *ret_over_ms = 0;
-	for (const struct campaign *k = e->control->campaigns; k; k = k->next)
-		if (is_left(k, e) &&
-			(!*ret_ordered_ms || k->ordered_ms + k->over_ms < *ret_ordered_ms + *ret_over_ms)) {
+	for (const struct campaign *k = e->control->campaigns; k; k = k->next) {
+		if (!is_left(k, e))
+			continue;
+		int64_t over_ms = is_from_later(e) ? 0 : k->over_ms;
+		if (!*ret_ordered_ms || k->ordered_ms + over_ms < *ret_ordered_ms + *ret_over_ms) {
 			*ret_ordered_ms = k->ordered_ms;
-			*ret_over_ms = k->over_ms;
+			*ret_over_ms = over_ms;
 		}
+	}
+}
+
+/* An order counts from the next millisecond on: what was received in this one was there before it. */
+static int64_t order_time(const struct control *c)
+{
+	return control_now_ms(c) + 1;
 }
 
 static struct campaign *find(struct control *c, const char *authority)
@@ -91,14 +107,14 @@ static void replan_all(struct control *c)
 	}
 }
 
-void campaign_begin(struct control *c, const char *authority, int64_t ordered_ms, int64_t over_ms, struct store_tx *tx)
+void campaign_begin(struct control *c, const char *authority, int64_t over_ms, struct store_tx *tx)
 {
 	struct campaign *k = find_or_add(c, authority);
 	AUTO(mem_freep) char *at = fact_of(PREFIX_AT, authority);
 	AUTO(mem_freep) char *over = fact_of(PREFIX_OVER, authority);
-	k->ordered_ms = ordered_ms;
+	k->ordered_ms = order_time(c);
 	k->over_ms = over_ms;
-	store_tx_put_fact(tx, at, ordered_ms);
+	store_tx_put_fact(tx, at, k->ordered_ms);
 	store_tx_put_fact(tx, over, over_ms);
 	replan_all(c);
 }
@@ -138,7 +154,7 @@ void control_rotate_all(
 		return;
 	}
 	struct order *o = mem_new(struct order);
-	*o = (struct order){c, mem_strdup(authority ? authority : ALL), control_now_ms(c), over_ms, done, arg};
+	*o = (struct order){c, mem_strdup(authority ? authority : ALL), order_time(c), over_ms, done, arg};
 	struct store_tx *tx = store_tx_new();
 	AUTO(mem_freep) char *at = fact_of(PREFIX_AT, o->authority);
 	AUTO(mem_freep) char *over = fact_of(PREFIX_OVER, o->authority);

@@ -329,7 +329,7 @@ void trust_orders_free(struct control *c);
 void campaign_facts(const struct entry *e, int64_t *ret_ordered_ms, int64_t *ret_over_ms);
 void campaign_load(struct control *c, const char *fact, int64_t value);
 /** Begin one for this authority, its facts into tx. */
-void campaign_begin(struct control *c, const char *authority, int64_t ordered_ms, int64_t over_ms, struct store_tx *tx);
+void campaign_begin(struct control *c, const char *authority, int64_t over_ms, struct store_tx *tx);
 bool campaign_is_under_way(struct control *c, const char *authority);
 void campaigns_watch(struct control *c);
 void campaigns_free(struct control *c);

@@ -178,7 +178,7 @@ static void reissue(struct trust_order *o, const struct trust_anchor *t)
 {
 	struct store_tx *tx = store_tx_new();
 	audit_note(o->control, tx, "trust.reissue", NULL, NULL, NULL, t->sha256);
-	campaign_begin(o->control, o->authority, control_now_ms(o->control), o->over_ms > 0 ? o->over_ms : 0, tx);
+	campaign_begin(o->control, o->authority, o->over_ms > 0 ? o->over_ms : 0, tx);
 	store_commit(o->control->o.store, tx, on_begun, NULL);
 	pause_until(o, REISSUE_PAUSE_MS);
 }

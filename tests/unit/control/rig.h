@@ -64,6 +64,7 @@ struct rig {
 	struct rig_fake fakes[RIG_FAKES];
 	struct clock clock;
 	int64_t shift_ms; /* of the wall clock */
+	int64_t stand_ms; /* if not 0: the wall clock stands still here */
 	struct loop *loop;
 	struct jobs *jobs;
 	struct store *store;
@@ -84,7 +85,8 @@ struct rig {
 
 static int64_t rig_wall(void *arg)
 {
-	return clock_wall_ms(clock_system()) + ((struct rig *)arg)->shift_ms;
+	const struct rig *r = arg;
+	return r->stand_ms ? r->stand_ms : clock_wall_ms(clock_system()) + r->shift_ms;
 }
 
 static int64_t rig_mono(void *arg)

@@ -61,6 +61,37 @@ static void all_of_one_authority(void **state)
 	rig_until(r, issued(r) == 9 && r->fakes[1].ca->requests == 2 && !campaign(r).ordered_ms);
 }
 
+static int64_t received(struct rig *r, const char *name)
+{
+	struct version *v = NULL;
+	must(control_get(r->control, name, &v));
+	int64_t at = version_received_at_ms(v);
+	version_unref(v);
+	return at;
+}
+
+/* What was received in the very millisecond of the order was there before it. */
+static void received_just_now(void **state)
+{
+	struct rig *r = *state;
+	const int64_t at = received(r, "c");
+	r->stand_ms = at;
+	order(r, "lab", 0);
+	assert_true(campaign(r).left > 0);
+	r->stand_ms = 0;
+	rig_until(r, received(r, "c") > at && !campaign(r).ordered_ms);
+}
+
+/* And so was what was received at a time that, after the clock was set back, is still to come. */
+static void the_clock_was_set_back(void **state)
+{
+	struct rig *r = *state;
+	const int64_t hour = 3600000;
+	r->shift_ms = -hour;
+	order(r, "lab", 4 * hour);
+	rig_until(r, issued(r) == 6 && !campaign(r).ordered_ms);
+}
+
 /* Spread over hours, each at its own time; over a restart, and none twice. */
 static void spread_and_resumed(void **state)
 {
@@ -115,7 +146,8 @@ static void an_unknown_authority(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
-	const struct CMUnitTest tests[] = {T(all_of_one_authority), T(spread_and_resumed),
-		T(failures_are_counted_and_tried_again), T(a_pin_does_not_hold_it_up), T(an_unknown_authority)};
+	const struct CMUnitTest tests[] = {T(all_of_one_authority), T(received_just_now), T(the_clock_was_set_back),
+		T(spread_and_resumed), T(failures_are_counted_and_tried_again), T(a_pin_does_not_hold_it_up),
+		T(an_unknown_authority)};
 	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }
