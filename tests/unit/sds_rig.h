@@ -21,7 +21,7 @@
 #define RIG_DELTA_ADS "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 #define RIG_STREAM_ADS "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 
-enum { RIG_WORKERS_MAX = 4, RIG_DEADLINE_MS = 20000, RIG_MEMORY_BYTES = 64 << 20 };
+enum { RIG_WORKERS_MAX = 4, RIG_DEADLINE_MS = 60000, RIG_MEMORY_BYTES = 64 << 20 };
 
 struct rig_report {
 	unsigned worker, what;

@@ -210,13 +210,13 @@ static struct fault *rig_make_ca(void *arg, const struct authority_def *def, con
 	return builtin_new(&def->builtin, env, ret);
 }
 
-/* Turn the loop until a condition holds; 20 s at the most. */
+/* Turn the loop until a condition holds; 60 s at the most. */
 #define rig_until(r, condition)                                                                                        \
 	do {                                                                                                           \
-		int64_t end_ = clock_mono_ms(clock_system()) + 20000;                                                  \
+		int64_t end_ = clock_mono_ms(clock_system()) + 60000;                                                  \
 		while (!(condition)) {                                                                                 \
 			if (clock_mono_ms(clock_system()) > end_)                                                      \
-				fail_msg("not within 20 s: %s", #condition);                                           \
+				fail_msg("not within 60 s: %s", #condition);                                           \
 			(void)loop_turn((r)->loop, true);                                                              \
 		}                                                                                                      \
 	} while (0)
