@@ -42,7 +42,7 @@ static struct fault *create(const char *path)
 
 static struct fault *begin(struct backup *b, struct store_db *db)
 {
-	b->path = mem_printf("%s/backup.tmp", store_folder_path(db->folder));
+	b->path = mem_printf("%s/" STORE_FOLDER_COPY, store_folder_path(db->folder));
 	TRY(create(b->path));
 	if (sqlite3_open_v2(b->path, &b->copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 		    NULL) != SQLITE_OK)

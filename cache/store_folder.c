@@ -77,6 +77,7 @@ struct fault *store_folder_open_for_restore(const char *path, struct store_folde
 	TRY(file_make_folder(path));
 	TRY(file_check_private_folder(path));
 	TRY(lock(f));
+	(void)unlinkat(f->folder_fd, STORE_FOLDER_COPY, 0); /* a crash left it: whoever wrote it is gone */
 	*ret = TAKE(f);
 	return NULL;
 }

@@ -9,6 +9,9 @@ struct clock;
 struct fault;
 struct store_folder;
 
+/** A backup under way, in the folder; what a crash left of one goes when the folder is opened. */
+#define STORE_FOLDER_COPY "backup.tmp"
+
 /** Faults: CONFLICT (another process has it), INVALID (others can write in it; a seal key or the mark, but no
  * database). The caller owns *ret: store_folder_close(). */
 MUST_USE struct fault *store_folder_open(const char *path, struct store_folder **ret);

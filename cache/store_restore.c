@@ -19,6 +19,8 @@
 #include "cache/store_folder.h"
 
 static const char PART[] = "leafcast.db.restoring", DAMAGED[] = "leafcast.db.damaged-";
+/* "seal.key.new", and its own temporary on file systems that have no unnamed files. */
+static const char NEXT_KEY[] = "seal.key.", NEXT[] = ".new";
 
 static void close_fdp(int *fd)
 {
@@ -27,14 +29,24 @@ static void close_fdp(int *fd)
 	*fd = -1;
 }
 
-/* A seal key may have been put there before, a damaged database set aside; what an earlier try left is ours. */
+/* A seal key that was to come next when a crash ended its rotation: the one in place opens all that it would. The next
+ * start takes it, or clears it away. */
+static bool is_next_key(const char *name)
+{
+	size_t len = strlen(name), tail = sizeof NEXT - 1;
+	return strncmp(name, NEXT_KEY, sizeof NEXT_KEY - 1) == 0 && len >= sizeof NEXT_KEY - 2 + tail &&
+	       strcmp(name + len - tail, NEXT) == 0;
+}
+
+/* A seal key may have been put there before, a damaged database set aside; what an earlier try or a crash left is ours.
+ */
 static bool is_allowed(const char *name)
 {
 	static const char *const names[] = {".", "..", "lock", "seal.key", PART};
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(name, names[i]) == 0)
 			return true;
-	return strncmp(name, DAMAGED, sizeof DAMAGED - 1) == 0;
+	return strncmp(name, DAMAGED, sizeof DAMAGED - 1) == 0 || is_next_key(name);
 }
 
 static struct fault *check_empty(const char *folder)

@@ -147,6 +147,28 @@ def test_backup_and_restore(full, folder):
     assert held(full, before) == before
 
 
+def test_restore_beside_what_a_crash_left(full, folder):
+    """A copy that was being made, a seal key that was to come next: neither keeps an operator from his backup."""
+    before, backup = held(full, PUT), folder / "copy.db"
+    full.cli("backup", backup)
+    full.kill()
+    (full.state / "leafcast.db").unlink()
+    (full.state / "leafcast.db-wal").unlink(missing_ok=True)
+    (full.state / "leafcast.db-shm").unlink(missing_ok=True)
+    (full.state / "backup.tmp").write_bytes(b"half of it")
+    for name in ("seal.key.new", "seal.key.new.4711.new"):
+        (full.state / name).write_text(os.urandom(32).hex())
+        (full.state / name).chmod(0o600)
+    (full.state / "seal.key.mine").write_text("an operator's")
+    refused = full.cli("restore", backup, "-c", full.config_file, code=1)
+    assert "is not empty (seal.key.mine)" in refused.stderr
+    (full.state / "seal.key.mine").unlink()
+    full.cli("restore", backup, "-c", full.config_file)
+    full.start()
+    assert held(full, PUT) == before
+    assert not {"backup.tmp", "seal.key.new"} & set(names_in(full))
+
+
 def test_backup_overwrites_nothing(server, folder):
     there = folder / "there"
     there.write_text("mine")
