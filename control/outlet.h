@@ -54,6 +54,9 @@ struct outlet {
 	 */
 	void (*policy)(void *arg, struct policy *p, uint64_t seq);
 	void (*quarantine)(void *arg, const struct outlet_quarantine *q, uint64_t seq);
+	/** This version of the entry, which another one has replaced, is never to be offered again, whoever held it:
+	 * its key must not be used. Every worker forgets its content. */
+	void (*revoked)(void *arg, const struct entry_key *entry, const char *version_id, uint64_t seq);
 	/** The worker's batch was read: it may post the next one. */
 	void (*taken)(void *arg, unsigned worker);
 	unsigned workers;

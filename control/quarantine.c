@@ -53,7 +53,7 @@ static void add_older(const struct entry *e, const char *version, struct outlet_
 	for (size_t i = e->past_count; i > 0 && o->older_count < OUTLET_OLDER_MAX; i--) {
 		const struct past_version *p = &e->past[i - 1];
 		struct outlet_older *to = &o->older[o->older_count];
-		if (strcmp(p->id, version) == 0)
+		if (strcmp(p->id, version) == 0 || version_is_revoked(e, p->id))
 			continue;
 		(void)snprintf(to->id, sizeof to->id, "%s", p->id);
 		to->not_after_ms = p->not_after_ms;

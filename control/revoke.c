@@ -32,7 +32,9 @@ struct revocation {
 	struct backoff backoff;
 	int64_t since_ms, ask_at_ms; /* monotonic: this step; not sooner than that */
 	bool ordering;		     /* on_rotated() is still to come */
+	bool withdrawing;	     /* workers are told to forget it: on_withdrawn() is still to come */
 	bool resumed;		     /* proxies have had no time to come back */
+	char *fact;		     /* its name in the store */
 	char *by, *outcome;
 	control_revoked_fn *done; /* NULL: told */
 	void *arg;
@@ -59,9 +61,18 @@ static int64_t mono_ms(const struct control *c)
 	return clock_mono_ms(c->o.clock);
 }
 
-static char *fact_of(const struct revocation *r)
+/* Of an order: who gave it, which version, which entry. The entry comes last: its text may hold the separator. */
+static const char PREFIX[] = "revoke-by/";
+/* The same without who: as it was written before. */
+static const char PREFIX_OLD[] = "revoke/";
+
+static char *fact_new(const char *by, const char *id, const struct entry *e)
 {
-	return mem_printf("revoke/%s/%s", r->id, entry_key_text(r->entry->key));
+	char *fact = mem_printf("%s%s/%s/%s", PREFIX, by, id, entry_key_text(e->key));
+	for (char *p = fact + sizeof PREFIX - 1; p < fact + sizeof PREFIX - 1 + strlen(by); p++)
+		if (*p == '/')
+			*p = '_';
+	return fact;
 }
 
 static void tell(struct revocation *r, struct fault *f)
@@ -100,6 +111,7 @@ static void release(struct revocation *r)
 	r->entry->awaited--;
 	version_unref(r->version);
 	credential_unref(r->leaf);
+	free(r->fact);
 	free(r->by);
 	free(r->outcome);
 	free(r);
@@ -149,13 +161,10 @@ static void forget(struct revocation *r)
 {
 	struct entry *e = r->entry;
 	struct store_tx *tx = store_tx_new();
-	AUTO(mem_freep) char *fact = fact_of(r);
 	entry_forget_past(e, r->id);
-	if (e->previous && strcmp(version_id(e->previous), r->id) == 0)
-		version_unrefp(&e->previous);
 	audit_note(r->control, tx, "secret.revoked", entry_key_text(e->key), r->id, r->by, r->outcome);
 	store_tx_drop_version(tx, e->key, r->id);
-	store_tx_drop_fact(tx, fact);
+	store_tx_drop_fact(tx, r->fact);
 	r->step = STEP_ASKING; /* nothing to do until the answer */
 	store_commit(r->control->o.store, tx, on_forgotten, r);
 }
@@ -266,6 +275,32 @@ static size_t count_unacked(const struct entry *e)
 	return n;
 }
 
+static void on_withdrawn(void *arg, struct fault *f)
+{
+	struct revocation *r = arg;
+	r->withdrawing = false;
+	fault_ignore(f, "the workers have stopped: they offer nothing more");
+}
+
+static void forget_previous(struct entry *e, const char *id)
+{
+	if (e->previous && strcmp(version_id(e->previous), id) == 0)
+		version_unrefp(&e->previous);
+}
+
+/* Before the authority is asked: once it is revoked it must not come back, whoever refuses the new one. */
+static void withdraw(struct revocation *r)
+{
+	struct control *c = r->control;
+	go_to(r, STEP_ACK);
+	forget_previous(r->entry, r->id);
+	if (!c->outlet)
+		return;
+	r->withdrawing = true;
+	c->outlet->revoked(c->outlet->arg, r->entry->key, r->id, control_next_seq(c));
+	barrier_wait(c, c->seq, on_withdrawn, r);
+}
+
 static void watch_acks(struct revocation *r)
 {
 	struct entry *e = r->entry;
@@ -284,10 +319,11 @@ static void step(struct revocation *r)
 	switch (r->step) {
 	case STEP_RENEW:
 		if (!r->ordering && !renews(r->entry, r))
-			go_to(r, STEP_ACK);
+			withdraw(r);
 		break;
 	case STEP_ACK:
-		watch_acks(r);
+		if (!r->withdrawing)
+			watch_acks(r);
 		break;
 	case STEP_ASK:
 		if (mono_ms(r->control) < r->ask_at_ms)
@@ -390,25 +426,44 @@ void control_revoke(
 	r->done = done;
 	r->arg = arg;
 	r->step = STEP_ASKING;
+	r->fact = fact_new(by, id, e);
 	struct store_tx *tx = store_tx_new();
-	AUTO(mem_freep) char *fact = fact_of(r);
 	audit_note(c, tx, "secret.revoke_ordered", entry_key_text(e->key), id, by, reasons[reason]);
-	store_tx_put_fact(tx, fact, reason);
+	store_tx_put_fact(tx, r->fact, reason);
 	store_commit(c->o.store, tx, on_ordered, r);
+}
+
+/* Where the version's id begins in a fact, and who ordered it; NULL: it is another fact. */
+static const char *id_in(const char *fact, char **ret_by)
+{
+	if (strncmp(fact, PREFIX_OLD, sizeof PREFIX_OLD - 1) == 0)
+		return fact + sizeof PREFIX_OLD - 1;
+	if (strncmp(fact, PREFIX, sizeof PREFIX - 1) != 0)
+		return NULL;
+	const char *by = fact + sizeof PREFIX - 1, *slash = strchr(by, '/');
+	if (!slash)
+		return by; /* damaged: no id follows, and the fact is dropped */
+	*ret_by = mem_strndup(by, (size_t)(slash - by));
+	return slash + 1;
 }
 
 void revocation_load(struct control *c, const char *fact, int64_t value, struct store_tx *drop)
 {
-	static const char prefix[] = "revoke/";
-	if (strncmp(fact, prefix, sizeof prefix - 1) != 0)
+	AUTO(mem_freep) char *by = NULL;
+	const char *id = id_in(fact, &by), *slash = id ? strchr(id, '/') : NULL;
+	if (!id)
 		return;
-	const char *id = fact + sizeof prefix - 1, *slash = strchr(id, '/');
 	struct entry *e = slash ? entry_find_text(c, slash + 1) : NULL;
 	if (!e || value < 0 || (size_t)value >= ARRAY_LEN(reasons) || !reasons[value]) {
 		store_tx_drop_fact(drop, fact);
 		return;
 	}
-	add(c, e, id, (size_t)(slash - id), (enum ca_reason)value)->resumed = true;
+	struct revocation *r = add(c, e, id, (size_t)(slash - id), (enum ca_reason)value);
+	r->resumed = true;
+	r->fact = mem_strdup(fact);
+	r->by = TAKE(by);
+	if (!renews(e, r))
+		forget_previous(e, r->id);
 	log_event(LOG_INFO, "revocation.resumed", LS("secret", entry_key_text(e->key)));
 }
 

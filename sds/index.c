@@ -133,6 +133,34 @@ void slot_mark(struct slot *s)
 	stream_interest_changed(i);
 }
 
+static void drop_if(struct version **v, const char *id)
+{
+	if (*v && strcmp(version_id(*v), id) == 0)
+		version_unrefp(v);
+}
+
+/* Also what is under way to a stream and not answered yet: its ACK would make it what a NACK falls back to. */
+static void forget_content(struct slot *s, const char *id)
+{
+	struct interest *i;
+	drop_if(&s->previous, id);
+	DL_FOREACH2(s->interests, i, slot_next)
+	{
+		drop_if(&i->offered, id);
+		drop_if(&i->held, id);
+	}
+}
+
+/* What takes its place comes first; but where a still newer one has taken that one's place in the mailbox, this is
+ * current for a moment. */
+void slot_revoke(struct slot *s, const char *id)
+{
+	if (s->version && strcmp(version_id(s->version), id) == 0)
+		s->current_is_revoked = true;
+	else
+		forget_content(s, id);
+}
+
 void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq)
 {
 	bool same = s->version && strcmp(version_id(s->version), version_id(v)) == 0;
@@ -142,19 +170,32 @@ void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t 
 		return;
 	}
 	s->seq = seq;
-	version_unref(s->previous);
-	s->previous = s->version;
+	struct version *former = s->version;
 	s->version = v;
+	if (s->current_is_revoked) {
+		s->current_is_revoked = false;
+		forget_content(s, version_id(former));
+		version_unref(former);
+	} else {
+		version_unref(s->previous);
+		s->previous = former;
+	}
 	leave_idle(w, s);
 	slot_mark(s);
+}
+
+static void drop_versions(struct slot *s)
+{
+	version_unrefp(&s->version);
+	version_unrefp(&s->previous);
+	s->current_is_revoked = false;
 }
 
 void slot_forget(struct worker *w, struct slot *s, uint64_t seq)
 {
 	if (seq >= s->seq) {
 		s->seq = seq;
-		version_unrefp(&s->version);
-		version_unrefp(&s->previous);
+		drop_versions(s);
 		slot_mark(s);
 	}
 	settle(w, s);
@@ -173,8 +214,7 @@ void slot_empty(struct worker *w, struct slot *s, uint64_t seq)
 	struct interest *i;
 	if (seq >= s->seq) {
 		s->seq = seq;
-		version_unrefp(&s->version);
-		version_unrefp(&s->previous);
+		drop_versions(s);
 		DL_FOREACH2(s->interests, i, slot_next)
 		know_absence(w, i);
 		slot_mark(s);

@@ -25,7 +25,9 @@ static void place(struct interest *i)
 	bool may = i->allowed && entry;
 	struct slot *s = may ? slot_for_entry(w, entry) : slot_for_absence(w, i->identity, i->name);
 	bool moved = s != i->slot;
-	if (moved) {
+	if (moved) { /* what happens to the versions of a slot is told to those who are in it */
+		version_unrefp(&i->offered);
+		version_unrefp(&i->held);
 		slot_leave(w, i);
 		slot_join(s, i);
 	}

@@ -242,6 +242,7 @@ struct slot {
 	struct version *previous; /* entry: the one before; what a NACK falls back to */
 	bool absent;		  /* the other kind: known */
 	bool is_idle;
+	bool current_is_revoked; /* entry: its successor is on the way */
 	uint64_t seq;
 	struct interest *interests; /* utlist DL by slot_prev, slot_next */
 };
@@ -253,6 +254,8 @@ void slot_join(struct slot *s, struct interest *i);
 void slot_leave(struct worker *w, struct interest *i);
 /** What follows ignores what is older than what the slot has (design: invariant 1). Takes v's reference in any case. */
 void slot_publish(struct worker *w, struct slot *s, struct version *v, uint64_t seq);
+/** This version is offered to nobody any more. */
+void slot_revoke(struct slot *s, const char *id);
 /** The entry has nothing to serve; everybody who asked knows it from now on. */
 void slot_empty(struct worker *w, struct slot *s, uint64_t seq);
 /** Its versions are forgotten; who asks waits for the next one. */
@@ -335,6 +338,8 @@ struct held_back *held_back_new(const struct outlet_quarantine *q); /* any threa
 void held_back_free(struct held_back *h);			    /* NULL is fine */
 /** Takes h. */
 void quarantine_take(struct worker *w, struct held_back *h);
+/** Neither the content nor the time of this version keeps anything back any more. */
+void quarantine_forget_content(struct worker *w, const struct entry_key *entry, const char *version);
 /** Is v kept from this stream, because its node NACKed it and it holds an older one that is still valid? */
 struct sparing {
 	int64_t until_ms;	 /* wall: when what it holds ends; 0: it is not kept from it */
@@ -396,6 +401,7 @@ enum worker_mail {
 	MAIL_ABSENT,
 	MAIL_POLICY,
 	MAIL_QUARANTINE,
+	MAIL_REVOKED,
 	MAIL_TAKEN,
 	MAIL_HEALTH,
 	MAIL_SHARE,

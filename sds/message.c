@@ -64,6 +64,14 @@ static void take_policy(struct worker *w, struct message *m)
 			c->ops->policy_changed(c);
 }
 
+static void take_revoked(struct worker *w, const struct message *m)
+{
+	struct slot *s = slot_find_entry(w, m->entry);
+	if (s)
+		slot_revoke(s, m->name);
+	quarantine_forget_content(w, m->entry, m->name);
+}
+
 static void take(struct worker *w, struct message *m)
 {
 	switch ((enum worker_mail)m->mail.type) {
@@ -78,6 +86,9 @@ static void take(struct worker *w, struct message *m)
 		break;
 	case MAIL_QUARANTINE:
 		quarantine_take(w, TAKE(m->held_back));
+		break;
+	case MAIL_REVOKED:
+		take_revoked(w, m);
 		break;
 	case MAIL_TAKEN:
 		w->batch_under_way = false;

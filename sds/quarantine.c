@@ -85,6 +85,20 @@ void quarantine_take(struct worker *w, struct held_back *h)
 	held_back_free(h);
 }
 
+void quarantine_forget_content(struct worker *w, const struct entry_key *entry, const char *version)
+{
+	struct held_back *h, *next;
+	HASH_ITER (hh, w->held_back, h, next) {
+		if (!entry_key_equal(h->entry, entry))
+			continue;
+		if (h->fallback && strcmp(version_id(h->fallback), version) == 0)
+			version_unrefp(&h->fallback);
+		for (size_t n = 0; n < h->older_count; n++)
+			if (strcmp(h->older[n].id, version) == 0)
+				h->older[n].not_after_ms = 0; /* not valid any more, whatever it says */
+	}
+}
+
 static const struct held_back *find(struct worker *w, const struct interest *i, const char *version)
 {
 	struct held_back *h = NULL;

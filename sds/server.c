@@ -136,6 +136,34 @@ static void out_quarantine(void *arg, const struct outlet_quarantine *q, uint64_
 	post(arg, OUTLET_ALL_WORKERS, make_quarantine, &a);
 }
 
+struct revoked_arg {
+	const struct entry_key *entry;
+	const char *version;
+	uint64_t seq;
+};
+
+static struct message *make_revoked(const void *arg)
+{
+	const struct revoked_arg *a = arg;
+	struct message *m = message_new(MAIL_REVOKED, a->seq);
+	struct buf key = BUF_INIT;
+	size_t len;
+	const void *bytes = entry_key_bytes(a->entry, &len);
+	buf_printf(&key, "v%s\x1f", a->version);
+	buf_add(&key, bytes, len);
+	message_set_key(m, key.data, key.len);
+	buf_free(&key);
+	m->entry = entry_key_ref((struct entry_key *)(uintptr_t)a->entry);
+	m->name = mem_strdup(a->version);
+	return m;
+}
+
+static void out_revoked(void *arg, const struct entry_key *entry, const char *version_id, uint64_t seq)
+{
+	const struct revoked_arg a = {entry, version_id, seq};
+	post(arg, OUTLET_ALL_WORKERS, make_revoked, &a);
+}
+
 static struct message *make_taken(const void *arg)
 {
 	(void)arg;
@@ -188,7 +216,8 @@ struct fault *sds_server_new(const struct sds_options *o, struct sds_server **re
 		worker_init(&s->workers[w], s, w);
 	s->wakeup = wakeup_new(o->loop, on_notice, s);
 	s->notices = mailbox_new(wakeup_ring, s->wakeup);
-	s->outlet = (struct outlet){s, out_publish, out_absent, out_policy, out_quarantine, out_taken, o->workers};
+	s->outlet = (struct outlet){
+		s, out_publish, out_absent, out_policy, out_quarantine, out_revoked, out_taken, o->workers};
 	const struct accept_options a = {.workers = o->workers,
 		.add = add_connection,
 		.refused = refuse_connection,

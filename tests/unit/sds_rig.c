@@ -188,6 +188,13 @@ void rig_quarantine(
 	identity_unref(me);
 }
 
+void rig_revoke(struct rig *r, const char *name, const char *version_id_)
+{
+	struct rig_secret *s = find(r, name);
+	assert_non_null(s);
+	r->out->revoked(r->out->arg, s->entry, version_id_, ++r->seq);
+}
+
 /* --- control --- */
 
 static void keep(struct rig *r, unsigned worker, const struct report *from)

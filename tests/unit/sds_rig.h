@@ -88,6 +88,7 @@ void rig_set_policy(struct rig *r, const char *const *may);
 /** on: the node holds one of the versions before it. forgive: streams that NACKed it may have it again. */
 void rig_quarantine(
 	struct rig *r, const char *node_id, const char *name, const char *version_id, bool on, bool forgive);
+void rig_revoke(struct rig *r, const char *name, const char *version_id);
 void rig_release_taken(struct rig *r);
 /** Every worker has taken in all that was posted. */
 void rig_settle(struct rig *r);

@@ -35,7 +35,7 @@
 #include "fake_ca.h"
 
 enum { TOLD_MAX = 256, RIG_WORKERS = 2 };
-enum told_what { TOLD_PUBLISH, TOLD_ABSENT, TOLD_POLICY, TOLD_QUARANTINE };
+enum told_what { TOLD_PUBLISH, TOLD_ABSENT, TOLD_POLICY, TOLD_QUARANTINE, TOLD_REVOKED };
 struct told {
 	enum told_what what;
 	char entry[64], version[33];
@@ -165,6 +165,15 @@ static void rig_quarantine(void *arg, const struct outlet_quarantine *q, uint64_
 	rig_applied(r, seq);
 }
 
+static void rig_revoked(void *arg, const struct entry_key *entry, const char *version, uint64_t seq)
+{
+	struct rig *r = arg;
+	struct told *t = rig_note(r, TOLD_REVOKED, seq);
+	(void)snprintf(t->entry, sizeof t->entry, "%s", entry_key_text(entry));
+	(void)snprintf(t->version, sizeof t->version, "%s", version);
+	rig_applied(r, seq);
+}
+
 static void rig_taken(void *arg, unsigned worker)
 {
 	struct rig *r = arg;
@@ -256,7 +265,8 @@ static inline void rig_start(struct rig *r, const char *yaml)
 		.make_ca = rig_make_ca,
 		.arg = r};
 	must(control_new(&o, rig_definitions(yaml), &r->control));
-	r->outlet = (struct outlet){r, rig_publish, rig_absent, rig_policy, rig_quarantine, rig_taken, RIG_WORKERS};
+	r->outlet = (struct outlet){
+		r, rig_publish, rig_absent, rig_policy, rig_quarantine, rig_revoked, rig_taken, RIG_WORKERS};
 	control_start(r->control, &r->outlet, rig_on_ready, r);
 }
 
@@ -358,6 +368,32 @@ static inline size_t rig_times(const struct rig *r, enum told_what what, const c
 	for (size_t i = 0; i < r->count; i++)
 		n += r->told[i].what == what && strcmp(r->told[i].entry, entry) == 0;
 	return n;
+}
+
+struct rig_trail {
+	const char *event;
+	char text[1024];
+	bool done;
+};
+
+static inline void rig_see_trail(void *arg, struct fault *f, const struct store_audit_page *page)
+{
+	struct rig_trail *t = arg;
+	assert_null(f);
+	for (size_t i = 0; i < page->count; i++)
+		if (strcmp(page->records[i].event, t->event) == 0)
+			(void)snprintf(t->text, sizeof t->text, "%s", page->records[i].detail);
+	t->done = true;
+}
+
+/* What the trail says of the last event of this name, "" nothing; until the next call. */
+static inline const char *rig_audited(struct rig *r, const char *event)
+{
+	static struct rig_trail t;
+	t = (struct rig_trail){.event = event};
+	control_audit_read(r->control, 0, 1000, rig_see_trail, &t);
+	rig_until(r, t.done);
+	return t.text;
 }
 
 /* For the group's teardown: joins the pool's threads, and what OpenSSL keeps per thread goes with them. */

@@ -139,33 +139,6 @@ static struct control_secret secret(struct rig *r, const char *entry)
 	return seen.s;
 }
 
-/* --- the trail --- */
-
-struct trail {
-	const char *event;
-	char text[1024];
-	bool done;
-};
-
-static void see_trail(void *arg, struct fault *f, const struct store_audit_page *page)
-{
-	struct trail *t = arg;
-	assert_null(f);
-	for (size_t i = 0; i < page->count; i++)
-		if (strcmp(page->records[i].event, t->event) == 0)
-			(void)snprintf(t->text, sizeof t->text, "%s", page->records[i].detail);
-	t->done = true;
-}
-
-static const char *audited(struct rig *r, const char *event)
-{
-	static struct trail t;
-	t = (struct trail){.event = event};
-	control_audit_read(r->control, 0, 1000, see_trail, &t);
-	rig_until(r, t.done);
-	return t.text;
-}
-
 /* --- */
 
 static void told_counted_shown_logged(void **state)
@@ -203,7 +176,7 @@ static void told_counted_shown_logged(void **state)
 	assert_non_null(strstr(line, "\"code\":13"));
 	assert_non_null(strstr(line, "it says: \\\"no\\\""));
 
-	assert_non_null(strstr(audited(r, "secret.nacked"), "it says: "));
+	assert_non_null(strstr(rig_audited(r, "secret.nacked"), "it says: "));
 
 	/* The same again, and of what was offered in its place: no news for the workers. */
 	size_t times = rig_times(r, TOLD_QUARANTINE, "web");

@@ -85,8 +85,14 @@ static void new_key_first(void **state)
 	order(r);
 	rig_until(r, strcmp(rig_last(r, TOLD_PUBLISH, "web")->version, old) != 0);
 	served(r, now, ignored);
+	rig_until(r, rig_last(r, TOLD_REVOKED, "web")); /* no worker offers it again, whatever its proxy says */
+	assert_string_equal(rig_last(r, TOLD_REVOKED, "web")->version, old);
+	assert_true(rig_last(r, TOLD_REVOKED, "web")->seq > rig_last(r, TOLD_PUBLISH, "web")->seq);
 	assert_int_equal(r->fakes[0].ca->revocations, 0); /* its proxy still holds the old one */
 	assert_false(r->done);
+	rig_report(r, REPORT_NACKED, 7, "web", now);
+	assert_string_equal(rig_last(r, TOLD_QUARANTINE, "web")->fallback, "");
+	assert_int_equal(rig_last(r, TOLD_QUARANTINE, "web")->older_count, 0);
 	rig_report(r, REPORT_ACKED, 7, "web", now);
 	must(finish(r));
 	assert_int_equal(r->fakes[0].ca->revocations, 1);
@@ -144,6 +150,8 @@ static void tried_until_done(void **state)
 	rig_until(r, r->fakes[0].ca && r->fakes[0].ca->revocations == 1);
 	assert_string_equal(r->fakes[0].ca->revoked, serial);
 	rig_until(r, versions(r) == 1);
+	assert_non_null(strstr(rig_audited(r, "secret.revoked"), "\"by\":\"uid 0\""));
+	assert_string_equal(rig_last(r, TOLD_REVOKED, "web")->version, old);
 }
 
 static void restarted_before_there_was_a_new_one(void **state)

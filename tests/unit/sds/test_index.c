@@ -86,6 +86,36 @@ static void test_older_is_dropped(void **state)
 	version_unref(second);
 }
 
+/* Its successor comes first; where a still newer one has taken that one's place in the mailbox, it comes after. */
+static void test_revoked(void **state)
+{
+	struct fixture *f = *state;
+	struct version *first = rig_make_version(f->entry, 1), *second = rig_make_version(f->entry, 1);
+	for (int late = 0; late < 2; late++) {
+		slot_join(slot_of(f), &f->waiting);
+		slot_publish(&f->w, slot_of(f), version_ref(first), 1);
+		f->waiting.held = version_ref(first);
+		f->waiting.offered = version_ref(first);
+		if (late)
+			slot_revoke(slot_of(f), version_id(first));
+		slot_publish(&f->w, slot_of(f), version_ref(second), 2);
+		if (!late) {
+			assert_ptr_equal(slot_of(f)->previous, first);
+			slot_revoke(slot_of(f), version_id(first));
+		}
+		assert_ptr_equal(slot_of(f)->version, second);
+		assert_null(slot_of(f)->previous);
+		assert_null(f->waiting.held);
+		assert_null(f->waiting.offered);
+		slot_publish(&f->w, slot_of(f), version_ref(first), 3); /* that is over: what comes now is kept */
+		assert_ptr_equal(slot_of(f)->previous, second);
+		slot_forget(&f->w, slot_of(f), 4);
+		slot_leave(&f->w, &f->waiting);
+	}
+	version_unref(first);
+	version_unref(second);
+}
+
 /* Control answers each want by publishing to all: what is known already wakes nobody. */
 static void test_the_same_again_wakes_nobody(void **state)
 {
@@ -201,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_older_is_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_same_again_wakes_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_revoked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_absence_belongs_to_a_caller, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_denied_wait_at_their_absence, set_up, tear_down),

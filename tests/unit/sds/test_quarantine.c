@@ -227,6 +227,36 @@ static void test_forgiven(void **state)
 	end(&s);
 }
 
+/* A revoked version never comes back, whoever held it: neither on the stream that ACKed it nor on a new one that says
+ * so; what it refuses instead is offered to the new one, for it holds nothing that is valid. */
+static void revoked(bool delta)
+{
+	struct scene s;
+	begin(&s);
+	struct rpc_stream *t = open_stream(&s, delta, "n", NULL);
+	expect(&s, t, delta, s.v1);
+	ack(&s, t, delta);
+	publish(&s, s.v2);
+	expect(&s, t, delta, s.v2);
+	rig_quarantine(s.r, "n", "roots", s.v2, true, false);
+	rig_revoke(s.r, "roots", s.v1);
+	rig_settle(s.r);
+	nack(&s, t, delta, s.v1);
+	assert_true(rig_is_silent(s.r, s.c, t));
+	struct rpc_stream *claims = open_stream(&s, delta, "n", s.v1);
+	expect(&s, claims, delta, s.v2);
+	rpc_stream_free(t);
+	rpc_stream_free(claims);
+	end(&s);
+}
+
+static void test_revoked_never_comes_back(void **state)
+{
+	(void)state;
+	revoked(false);
+	revoked(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_last_acked_comes_back),
 		cmocka_unit_test(test_held_version_ends),
 		cmocka_unit_test(test_forgiven),
+		cmocka_unit_test(test_revoked_never_comes_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
