@@ -39,10 +39,17 @@ struct ca_request {
 	int64_t deadline_ms; /* monotonic */
 };
 
+/** When an authority would like a leaf to be renewed (wall; ACME calls it suggestedWindow, RFC 9773); both 0: it does
+ * not say. The core draws within what this leaves of its own window. */
+struct ca_hint {
+	int64_t from_ms, to_ms;
+};
+
 struct ca_answer {
 	STACK_OF(X509) * chain;	 /* leaf and issuers */
 	struct anchors *anchors; /* the trust that came with it, or NULL: see ca_anchors() */
 	char *request_id;	 /* the authority's own, or NULL */
+	struct ca_hint renew;
 };
 void ca_answer_free(struct ca_answer *a); /* NULL is fine */
 

@@ -14,6 +14,8 @@
 
 /* Longest wait that an answer may ask for. */
 enum { RETRY_MAX_S = 24 * 3600, REQUEST_ID_MAX = 256, MESSAGE_MAX = 4096 };
+/* The end of the year 9999: no certificate says more (RFC 5280, 4.1.2.5). */
+#define TIME_MAX_S INT64_C(253402300799)
 
 /* --- what it is told --- */
 
@@ -228,6 +230,29 @@ static struct fault *read_chain(const json_t *pem, STACK_OF(X509) * ret)
 	return pem_read_certs(json_string_value(pem), json_string_length(pem), CREDENTIAL_CHAIN_MAX, ret);
 }
 
+static bool read_time(const json_t *o, const char *key, int64_t *ret_ms)
+{
+	const json_t *s = json_object_get(o, key);
+	if (!json_is_integer(s) || json_integer_value(s) < 1 || json_integer_value(s) > TIME_MAX_S)
+		return false;
+	*ret_ms = json_integer_value(s) * MS_PER_S;
+	return true;
+}
+
+static struct fault *read_hint(json_t *renew, struct ca_hint *ret)
+{
+	static const char *const known[] = {"from", "to"};
+	struct ca_hint hint;
+	if (!json_is_object(renew))
+		return senseless("renew is no {from, to}");
+	TRY(check_keys(renew, known, ARRAY_LEN(known)));
+	if (!read_time(renew, "from", &hint.from_ms) || !read_time(renew, "to", &hint.to_ms) ||
+		hint.from_ms >= hint.to_ms)
+		return senseless("renew is {from, to}, in whole seconds since 1970, from before to");
+	*ret = hint;
+	return NULL;
+}
+
 static void answer_freep(struct ca_answer **a)
 {
 	ca_answer_free(*a);
@@ -235,7 +260,7 @@ static void answer_freep(struct ca_answer **a)
 
 struct fault *exec_read_issue(const void *text, size_t len, const struct exec_hidden *hide, struct ca_answer **ret)
 {
-	static const char *const known[] = {"chain", "anchors", "request_id"};
+	static const char *const known[] = {"chain", "anchors", "request_id", "renew"};
 	AUTO(decrefp) json_t *answer = NULL;
 	AUTO(answer_freep) struct ca_answer *a = mem_new(struct ca_answer);
 	TRY(read_answer(text, len, hide, known, ARRAY_LEN(known), &answer));
@@ -247,6 +272,8 @@ struct fault *exec_read_issue(const void *text, size_t len, const struct exec_hi
 		TRY(read_anchors(anchors, &a->anchors));
 	if (id && (!json_is_string(id) || json_string_length(id) > REQUEST_ID_MAX))
 		return senseless("request_id is no text of at most 256 bytes");
+	if (json_object_get(answer, "renew"))
+		TRY(read_hint(json_object_get(answer, "renew"), &a->renew));
 	a->request_id = id ? text_escaped(json_string_value(id)) : NULL;
 	*ret = TAKE(a);
 	return NULL;

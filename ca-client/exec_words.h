@@ -15,8 +15,8 @@ void exec_write_issue(const char *authority, const struct ca_request *r, int64_t
 void exec_write_trust(const char *authority, int64_t time_limit_ms, struct buf *ret);
 void exec_write_revoke(const char *authority, const struct ca_revocation *r, int64_t time_limit_ms, struct buf *ret);
 
-/** {chain, anchors?, request_id?}; the caller owns *ret. CORRUPT: anything else, and it says what; what {error} means
- * is said by its class: unavailable, throttled, denied, invalid. hide: what its message must not repeat. */
+/** {chain, anchors?, request_id?, renew?}; the caller owns *ret. CORRUPT: anything else, and it says what; what {error}
+ * means is said by its class: unavailable, throttled, denied, invalid. hide: what its message must not repeat. */
 MUST_USE struct fault *exec_read_issue(
 	const void *text, size_t len, const struct exec_hidden *hide, struct ca_answer **ret);
 /** {anchors} */

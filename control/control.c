@@ -154,6 +154,7 @@ static void load_fact(void *arg, const char *key, int64_t value)
 {
 	struct loading *l = arg;
 	versions_load_pin(l->c, key, l->drop);
+	hint_load(l->c, key, value, l->drop);
 	revocation_load(l->c, key, value, l->drop);
 	campaign_load(l->c, key, value);
 	trust_order_load(l->c, key, value);

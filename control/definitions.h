@@ -43,6 +43,8 @@ struct profile_def {
 	int64_t lifetime_ms;
 	int renew_from_percent;			  /* of the life: 10..80 */
 	int renew_to_percent;			  /* > from, <= 80 */
+	int64_t renew_before_from_ms;		  /* before the end; 0: the window is in percent */
+	int64_t renew_before_to_ms;		  /* < from */
 	struct template_list sans[SAN_EMAIL + 1]; /* by san_type; a secret may replace each */
 };
 

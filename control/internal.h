@@ -115,6 +115,12 @@ struct entry {
 	bool pinned;   /* current is not renewed before its last fifth of life */
 	bool pin_next; /* and what is on its way to the store will not be */
 	bool outdated; /* current is not what the config asks for any more */
+	/* When its authority would like current to be renewed, and what is on its way to the store. */
+	struct ca_hint hint;
+	struct hint_next {
+		char version[VERSION_ID_SIZE]; /* "": none */
+		struct ca_hint hint;
+	} hint_next;
 	struct waiter *waiters;
 	struct rejected rejected;
 	char *last_error;
@@ -308,6 +314,16 @@ void versions_dropped(struct entry *e);
 void versions_before_rewrite(const struct entry *e, struct store_tx *tx);
 /** A fact of the store: where it is a pin, it holds again, or goes. */
 void versions_load_pin(struct control *c, const char *fact, struct store_tx *drop);
+
+/* hint.c: what an authority suggests for the renewal of a version, kept as facts of the store, as long as it is current
+ */
+void hint_note(struct entry *e, const struct version *v, const struct ca_hint *hint); /* v is what comes next */
+void hint_before_publish(const struct entry *e, const struct version *v, struct store_tx *tx);
+void hint_before_drop(const struct entry *e, struct store_tx *tx);
+void hint_before_rewrite(const struct entry *e, struct store_tx *tx);
+void hint_served(struct entry *e, const struct version *v);
+void hint_dropped(struct entry *e);
+void hint_load(struct control *c, const char *fact, int64_t value, struct store_tx *drop);
 
 /* revoke.c */
 bool version_is_revoked(const struct entry *e, const char *id); /* or will be */

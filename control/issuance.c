@@ -25,6 +25,7 @@ struct issuance {
 	EVP_PKEY *key;
 	X509_REQ *csr;
 	struct ca_op *op;
+	struct ca_hint hint;
 	bool placed; /* it has a place at the authority */
 	bool asked;  /* and used it */
 };
@@ -35,6 +36,7 @@ static void finish(struct issuance *i, struct fault *f, struct credential *c)
 	void *arg = i->arg;
 	struct authority *a = i->authority;
 	bool placed = i->placed, asked = i->asked && done;
+	const struct ca_hint hint = i->hint;
 	EVP_PKEY_free(i->key);
 	X509_REQ_free(i->csr);
 	credential_unref(i->spec.current);
@@ -43,7 +45,7 @@ static void finish(struct issuance *i, struct fault *f, struct credential *c)
 	if (placed)
 		authority_release(a, asked, f);
 	if (done) {
-		done(arg, f, c);
+		done(arg, f, c, &hint);
 	} else {
 		fault_free(f);
 		credential_unref(c);
@@ -71,6 +73,7 @@ static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)
 			.lifetime_ms = i->spec.lifetime_ms,
 			.served_not_after_ms = i->spec.served_not_after_ms};
 		f = check_answer(answer, &expected, &c);
+		i->hint = answer->renew;
 	}
 	ca_answer_free(answer);
 	crash_point("issue.answered");

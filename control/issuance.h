@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "base/credential.h"
 struct authority;
+struct ca_hint;
 struct control;
 struct fault;
 struct issuance;
@@ -26,8 +27,8 @@ struct issuance_spec {
 	size_t waiters;
 	struct issuance_times *times; /* to be filled in; valid until done has run; or NULL */
 };
-/** f or c is set; both owned by the callee. */
-typedef void issuance_fn(void *arg, struct fault *f, struct credential *c);
+/** f or c is set; both owned by the callee. hint: when the authority would like it to be renewed; borrowed. */
+typedef void issuance_fn(void *arg, struct fault *f, struct credential *c, const struct ca_hint *hint);
 
 /** done comes on a later turn, or from within another call of the authority; not from within this one. */
 struct issuance *issuance_start(

@@ -80,8 +80,9 @@ static void tell(struct rehearsal *r, struct fault *f, struct credential *c)
 	r->done(r->arg, NULL, &view);
 }
 
-static void on_leaf(void *arg, struct fault *f, struct credential *c)
+static void on_leaf(void *arg, struct fault *f, struct credential *c, const struct ca_hint *hint)
 {
+	(void)hint;
 	struct rehearsal *r = arg;
 	log_event(LOG_INFO, "authority.tested", LS("authority", r->authority), LS("as", r->entry), LB("passed", !f),
 		LS("failure", f ? fault_text(f) : NULL));

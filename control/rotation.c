@@ -43,6 +43,8 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 	const struct profile_def *p = profile_of(e);
 	struct rotation_facts facts = {.renew_from_percent = p->renew_from_percent,
 		.renew_to_percent = p->renew_to_percent,
+		.renew_before_from_ms = p->renew_before_from_ms,
+		.renew_before_to_ms = p->renew_before_to_ms,
 		.keep_fresh = rotation_is_kept_fresh(e, now),
 		.pinned = e->pinned,
 		.ordered = e->ordered || (e->outdated && !e->pinned) || entry_is_revoked(e),
@@ -54,6 +56,8 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 		facts.not_before_ms = version_not_before_ms(e->current);
 		facts.not_after_ms = version_not_after_ms(e->current);
 		facts.received_at_ms = version_received_at_ms(e->current);
+		facts.hint_from_ms = e->hint.from_ms;
+		facts.hint_to_ms = e->hint.to_ms;
 	}
 	return rotation_plan(&facts, now);
 }
@@ -146,7 +150,7 @@ static void on_published(void *arg, struct fault *f)
 	tell_waiters(e, NULL);
 }
 
-static void on_leaf(void *arg, struct fault *f, struct credential *c);
+static void on_leaf(void *arg, struct fault *f, struct credential *c, const struct ca_hint *hint);
 
 /* --- whom to ask --- */
 
@@ -278,7 +282,7 @@ static void drop_held(struct entry *e)
 	e->held = NULL;
 }
 
-static void on_leaf(void *arg, struct fault *f, struct credential *c)
+static void on_leaf(void *arg, struct fault *f, struct credential *c, const struct ca_hint *hint)
 {
 	struct entry *e = arg;
 	const struct profile_def *p = profile_of(e);
@@ -305,6 +309,7 @@ static void on_leaf(void *arg, struct fault *f, struct credential *c)
 	backoff_reset(&e->backoff);
 	entry_set_error(e, NULL);
 	drop_held(e);
+	hint_note(e, v, hint);
 	if (!trust_must_wait(e, v)) {
 		publish_version(e, v, "secret.issued", NULL, on_published, e);
 		return;

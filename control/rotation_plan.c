@@ -1,10 +1,8 @@
 #include "control/rotation_plan.h"
 #include <stddef.h>
 
-/* Never sooner than this part of a life after the last renewal (design.md, section 4). */
-#define MIN_AGE_PERCENT 10
-/* And a pinned one no later than here: a pin must not let it end. */
-#define PINNED_PERCENT 80
+/* What an authority suggests may lie outside of the profile's window: then it is the nearest such part of that. */
+#define NEAREST_PART 10
 
 int64_t rotation_life_ms(int64_t not_before_ms, int64_t not_after_ms, int64_t received_at_ms)
 {
@@ -29,17 +27,63 @@ static int64_t part_of(int64_t life_ms, int64_t percent_x1000)
 	return life_ms / 100000 * percent_x1000 + life_ms % 100000 * percent_x1000 / 100000;
 }
 
+struct span {
+	int64_t from, to;
+};
+
+static struct span cut(struct span a, struct span b)
+{
+	return (struct span){a.from > b.from ? a.from : b.from, a.to < b.to ? a.to : b.to};
+}
+
+/* The profile's window, as wall times. */
+static struct span window_of(const struct rotation_facts *f, int64_t begin, int64_t life)
+{
+	const struct span sound = {begin + part_of(life, ROTATION_SOONEST_PERCENT * 1000),
+		begin + part_of(life, ROTATION_LATEST_PERCENT * 1000)};
+	int from = f->renew_from_percent, to = f->renew_to_percent;
+	if (f->renew_before_from_ms) {
+		const struct span asked = {
+			begin + life - f->renew_before_from_ms, begin + life - f->renew_before_to_ms};
+		const struct span fits = cut(asked, sound);
+		if (fits.from < fits.to)
+			return fits;
+		from = ROTATION_FROM_PERCENT; /* an authority gave a life that is too short for it */
+		to = ROTATION_TO_PERCENT;
+	}
+	return (struct span){begin + part_of(life, (int64_t)from * 1000), begin + part_of(life, (int64_t)to * 1000)};
+}
+
+static struct span narrow(struct span window, struct span hint)
+{
+	const int64_t part = (window.to - window.from) / NEAREST_PART;
+	const struct span both = cut(window, hint);
+	if (hint.from >= hint.to)
+		return window;
+	if (both.from < both.to)
+		return both;
+	return hint.to <= window.from ? (struct span){window.from, window.from + part}
+				      : (struct span){window.to - part, window.to};
+}
+
+/* part permille of the span. */
+static int64_t drawn(struct span s, int64_t permille)
+{
+	int64_t width = s.to - s.from;
+	return s.from + width / 1000 * permille + width % 1000 * permille / 1000;
+}
+
 static int64_t due_at(const struct rotation_facts *f)
 {
 	int64_t life = rotation_life_ms(f->not_before_ms, f->not_after_ms, f->received_at_ms);
 	int64_t begin = f->not_before_ms > f->received_at_ms ? f->not_before_ms : f->received_at_ms;
-	int64_t width = (int64_t)(f->renew_to_percent - f->renew_from_percent);
-	int64_t at = (int64_t)f->renew_from_percent * 1000 + width * permille_of(f->version_id);
-	if (f->pinned)
-		at = PINNED_PERCENT * 1000;
-	if (at < MIN_AGE_PERCENT * 1000)
-		at = MIN_AGE_PERCENT * 1000;
-	int64_t due = begin + part_of(life, at), soonest = begin + part_of(life, MIN_AGE_PERCENT * 1000);
+	const struct span hint = {f->hint_from_ms, f->hint_to_ms};
+	int64_t due = drawn(narrow(window_of(f, begin, life), hint), permille_of(f->version_id));
+	int64_t soonest = begin + part_of(life, ROTATION_SOONEST_PERCENT * 1000);
+	if (f->pinned) /* but a pin must not let it end */
+		due = begin + part_of(life, ROTATION_LATEST_PERCENT * 1000);
+	if (due < soonest)
+		due = soonest;
 	/* A pin is an operator's order: no node undoes it. */
 	if (f->hasten_at_ms && !f->pinned && f->hasten_at_ms < due)
 		due = f->hasten_at_ms > soonest ? f->hasten_at_ms : soonest;

@@ -10,8 +10,13 @@ struct rotation_facts {
 	/* of the version served now; version_id NULL: there is none */
 	const char *version_id;
 	int64_t not_before_ms, not_after_ms, received_at_ms;
-	/* the profile's window, in percent of the life */
+	/* the profile's window: in percent of the life; or in absolute terms, so long before its end, from > to; both
+	 * 0: in percent */
 	int renew_from_percent, renew_to_percent;
+	int64_t renew_before_from_ms, renew_before_to_ms;
+	/* what the authority would like (wall): the profile's window is narrowed by it, never widened; both 0: nothing
+	 */
+	int64_t hint_from_ms, hint_to_ms;
 	/* an operator wants this version to stay: not before its last fifth of life */
 	bool pinned;
 	/* exact names always; templated ones while wanted within the last two lives */
@@ -36,6 +41,12 @@ struct rotation_plan {
 	enum rotation_action action;
 	int64_t at_ms; /* ROTATION_WAIT, ROTATION_ISSUE: when it is or was due */
 };
+
+/** A window in percent that stands in where an absolute one does not fit into the life that was given. */
+enum { ROTATION_FROM_PERCENT = 50, ROTATION_TO_PERCENT = 70 };
+/** No window begins or ends outside of these parts of a life: never sooner after the last renewal, and never so late
+ * that tries do not fit before the end. */
+enum { ROTATION_SOONEST_PERCENT = 10, ROTATION_LATEST_PERCENT = 80 };
 
 struct rotation_plan rotation_plan(const struct rotation_facts *f, int64_t now_ms);
 /** design.md, life: not_after - max(not_before, received_at); at least 0. */

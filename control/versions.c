@@ -67,6 +67,7 @@ void versions_before_publish(struct entry *e, const struct version *v, struct st
 {
 	entry_forget_past(e, version_id(v));
 	bool changes = !e->current || strcmp(version_id(e->current), version_id(v)) != 0;
+	hint_before_publish(e, v, tx);
 	if (e->pinned && changes) {
 		AUTO(mem_freep) char *fact = pin_fact(e, version_id(e->current));
 		store_tx_drop_fact(tx, fact);
@@ -79,6 +80,7 @@ void versions_before_publish(struct entry *e, const struct version *v, struct st
 
 void versions_before_drop(const struct entry *e, struct store_tx *tx)
 {
+	hint_before_drop(e, tx);
 	if (!e->pinned || !e->current)
 		return;
 	AUTO(mem_freep) char *fact = pin_fact(e, version_id(e->current));
@@ -92,10 +94,12 @@ void versions_dropped(struct entry *e)
 	version_unrefp(&e->held);
 	e->past_count = 0;
 	e->pinned = e->pin_next = false;
+	hint_dropped(e);
 }
 
 void versions_before_rewrite(const struct entry *e, struct store_tx *tx)
 {
+	hint_before_rewrite(e, tx);
 	if (!e->pinned)
 		return;
 	AUTO(mem_freep) char *fact = pin_fact(e, version_id(e->current));
@@ -107,6 +111,7 @@ void versions_served(struct entry *e, const struct version *v)
 	if (!e->current || strcmp(version_id(e->current), version_id(v)) != 0)
 		e->pinned = e->pin_next;
 	e->pin_next = false;
+	hint_served(e, v);
 }
 
 struct pin {

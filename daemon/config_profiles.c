@@ -1,14 +1,34 @@
 /* daemon/config_profiles.c - `profiles`, and the lists of SAN templates that profiles, secrets and listeners share. */
 #include <stdlib.h>
 #include <string.h>
+#include "base/duration.h"
 #include "base/fault.h"
 #include "base/mem.h"
 #include "control/definitions.h"
+#include "control/rotation_plan.h"
 #include "control/template.h"
 #include "daemon/config.h"
 #include "daemon/config_parts.h"
 
 static field_read read_authority_name;
+
+static const struct field before_fields[] = {
+	{.key = "from",
+		.type = FIELD_DURATION,
+		FIELD_AT(struct profile_def, renew_before_from_ms),
+		.min = 1000,
+		.max = BUILTIN_LIFETIME_MAX_MS,
+		.required = true,
+		.help = "how long before its end it is renewed at the earliest"},
+	{.key = "to",
+		.type = FIELD_DURATION,
+		FIELD_AT(struct profile_def, renew_before_to_ms),
+		.min = 1000,
+		.max = BUILTIN_LIFETIME_MAX_MS,
+		.required = true,
+		.help = "and at the latest; the moment between is drawn"},
+};
+static const struct field_set before = {"profiles.NAME.renew.before", before_fields, ARRAY_LEN(before_fields)};
 
 static const struct field renew_fields[] = {
 	{.key = "from",
@@ -25,6 +45,10 @@ static const struct field renew_fields[] = {
 		.max = 80,
 		.initial = "70%",
 		.help = "and after so much at the latest; the moment between is drawn"},
+	{.key = "before",
+		.type = FIELD_GROUP,
+		.group = &before,
+		.help = "in place of these two: how long before a leaf's end, such as {from: 8h, to: 4h}"},
 };
 static const struct field_set renew = {"profiles.NAME.renew", renew_fields, ARRAY_LEN(renew_fields)};
 
@@ -49,7 +73,11 @@ static const struct field profile[] = {
 		.max = BUILTIN_LIFETIME_MAX_MS,
 		.initial = "1h",
 		.help = "how long a leaf is valid"},
-	{.key = "renew", .type = FIELD_GROUP, .group = &renew, .help = "when a leaf is replaced, in parts of its life"},
+	{.key = "renew",
+		.type = FIELD_GROUP,
+		.group = &renew,
+		.help = "when a leaf is replaced, in parts of its life or before its end; never in its first tenth or "
+			"last fifth"},
 	{.key = "dns",
 		.type = FIELD_OTHER,
 		.read = config_read_sans,
@@ -171,6 +199,40 @@ static void choose_authority(struct config_reader *r, yaml_node_t *n, struct pro
 	config_names_done(&names);
 }
 
+/* Both ends within the part of a life in which a leaf may be renewed. */
+static void check_before(struct config_reader *r, yaml_node_t *renew_node, const struct profile_def *p)
+{
+	const int64_t life = p->lifetime_ms, most = life / 100 * (100 - ROTATION_SOONEST_PERCENT),
+		      least = life / 100 * (100 - ROTATION_LATEST_PERCENT);
+	yaml_node_t *at = config_yaml_get(&r->yaml, renew_node, "before", NULL);
+	char a[48], b[48], c[48];
+	if (!at || !p->renew_before_from_ms || !p->renew_before_to_ms || !life)
+		return;
+	if (config_yaml_get(&r->yaml, renew_node, "from", NULL) || config_yaml_get(&r->yaml, renew_node, "to", NULL))
+		config_yaml_error(&r->yaml, at, "%s.renew has \"before\" and a window in percent; it takes one of them",
+			config_path(r));
+	if (p->renew_before_from_ms <= p->renew_before_to_ms)
+		config_yaml_error(&r->yaml, at, "%s.renew.before is from %s to %s; \"from\" must be more than \"to\"",
+			config_path(r), duration_text(p->renew_before_from_ms, a, sizeof a),
+			duration_text(p->renew_before_to_ms, b, sizeof b));
+	else if (p->renew_before_from_ms > most || p->renew_before_to_ms < least)
+		config_yaml_error(&r->yaml, at,
+			"%s.renew.before does not fit a life of %s: \"from\" is at most %s, \"to\" at least %s",
+			config_path(r), duration_text(life, a, sizeof a), duration_text(most, b, sizeof b),
+			duration_text(least, c, sizeof c));
+}
+
+static void check_renew(struct config_reader *r, yaml_node_t *n, const struct profile_def *p)
+{
+	yaml_node_t *at = config_yaml_get(&r->yaml, n, "renew", NULL);
+	if (p->renew_from_percent >= p->renew_to_percent && p->renew_from_percent && p->renew_to_percent)
+		config_yaml_error(&r->yaml, at ? at : n,
+			"%s.renew is from %d%% to %d%%; \"from\" must be less than \"to\"", config_path(r),
+			p->renew_from_percent, p->renew_to_percent);
+	if (at && at->type == YAML_MAPPING_NODE)
+		check_before(r, at, p);
+}
+
 static void read_profile(struct config_reader *r, const char *name, yaml_node_t *key, yaml_node_t *n, void *arg)
 {
 	struct definitions *d = r->config->definitions;
@@ -183,12 +245,7 @@ static void read_profile(struct config_reader *r, const char *name, yaml_node_t 
 	if (!fields_read(r, &profile_fields, n, p))
 		return;
 	choose_authority(r, n, p);
-	if (p->renew_from_percent >= p->renew_to_percent && p->renew_from_percent && p->renew_to_percent) {
-		yaml_node_t *at = config_yaml_get(&r->yaml, n, "renew", NULL);
-		config_yaml_error(&r->yaml, at ? at : n,
-			"%s.renew is from %d%% to %d%%; \"from\" must be less than \"to\"", config_path(r),
-			p->renew_from_percent, p->renew_to_percent);
-	}
+	check_renew(r, n, p);
 }
 
 void config_read_profiles(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)

@@ -52,6 +52,7 @@ static void try_issue(struct input *in)
 		check_text(a->request_id);
 		invariant(strlen(a->request_id) <= REQUEST_ID_MAX * ESCAPES);
 	}
+	invariant(a->renew.from_ms < a->renew.to_ms || (!a->renew.from_ms && !a->renew.to_ms));
 	ca_answer_free(a);
 }
 

@@ -136,6 +136,10 @@ static void on_due(void *arg)
 		invariant(a->chain && sk_X509_push(a->chain, sign(op)) == 1);
 		a->request_id = mem_printf("fake-%zu", op->owner->requests);
 		op->owner->answered++;
+		if (op->script.renew.to_ms) {
+			int64_t now = clock_wall_ms(op->owner->ca.env.clock);
+			a->renew = (struct ca_hint){now + op->script.renew.from_ms, now + op->script.renew.to_ms};
+		}
 		complete(op, NULL, a);
 	}
 }

@@ -22,6 +22,7 @@ struct fake_script {
 	int64_t backdate_ms;	   /* notBefore lies so far in the past, and notAfter moves with it */
 	int64_t lifetime_most_ms;  /* 0: what was asked for */
 	enum fake_lie lie;
+	struct ca_hint renew; /* what it suggests, relative to its own now; to_ms 0: nothing */
 };
 
 struct fake_ca {

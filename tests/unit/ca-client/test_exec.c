@@ -98,7 +98,7 @@ static void put_answers(struct rig *r)
 	buf_add_text(&b, "{\"chain\":\"");
 	add_json_pem(&b, leaf);
 	add_json_pem(&b, issuer);
-	buf_add_text(&b, "\",\"request_id\":\"r-1\"}");
+	buf_add_text(&b, "\",\"request_id\":\"r-1\",\"renew\":{\"from\":1800000000,\"to\":1800003600}}");
 	put(r, "issue.json", &b);
 	buf_free(&b);
 	buf_add_text(&b, "{\"anchors\":\"");
@@ -316,6 +316,8 @@ static void an_issue_says_all_and_takes_the_answer(void **state)
 	assert_int_equal(sk_X509_num(r->answer->chain), 2);
 	assert_int_equal(X509_cmp(sk_X509_value(r->answer->chain, 0), leaf), 0);
 	assert_string_equal(r->answer->request_id, "r-1");
+	assert_int_equal(r->answer->renew.from_ms, INT64_C(1800000000000));
+	assert_int_equal(r->answer->renew.to_ms, INT64_C(1800003600000));
 	AUTO(mem_freep) char *asked = content(r, "asked");
 	static const char *const parts[] = {"\"version\":1", "\"operation\":\"issue\"", "\"authority\":\"corp\"",
 		"-----BEGIN CERTIFICATE REQUEST-----", "\"key_type\":\"ecdsa-p256\"", "\"lifetime_s\":3600",
@@ -348,6 +350,9 @@ static void each_failure_has_its_class(void **state)
 		{SCRIPT("echo '{\"chain\":\"x\"}'"), FAULT_CORRUPT, false, -1, "chain: "},
 		{SCRIPT("echo '{\"chian\":\"x\"}'"), FAULT_CORRUPT, false, -1, "a key \"chian\""},
 		{SCRIPT("echo '{\"chain\":1,\"chain\":2}'"), FAULT_CORRUPT, false, -1, "no JSON"},
+		{SCRIPT("sed s/1800003600/1800000000/ $0/issue.json"), FAULT_CORRUPT, false, -1, "from before to"},
+		{SCRIPT("sed s/1800003600/1e12/ $0/issue.json"), FAULT_CORRUPT, false, -1, "renew is {from, to}"},
+		{SCRIPT("sed s/\\\"to\\\"/\\\"until\\\"/ $0/issue.json"), FAULT_CORRUPT, false, -1, "a key \"until\""},
 		{SCRIPT("cat /dev/zero"), FAULT_CORRUPT, false, -1, "wrote more than 2097152 bytes"},
 		{SCRIPT("echo '{\"error\":{\"class\":\"throttled\",\"message\":\"slow down\",\"retry_after_s\":7}}'"),
 			FAULT_EXHAUSTED, true, 7000, "the command says: slow down"},

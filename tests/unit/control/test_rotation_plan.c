@@ -149,6 +149,57 @@ static void tries_fit_into_the_life_that_is_left(void **state)
 	assert_int_equal(rotation_retry_cap_ms(MS_PER_DAY), 5 * MS_PER_MIN);
 }
 
+/* So long before the end: whatever the life is, within its sound part; where it does not fit, the usual window. */
+static void an_absolute_window_counts_from_the_end(void **state)
+{
+	(void)state;
+	static const char *const ids[] = {"00000000", "000003e7", "ffffffff", "12345678"};
+	const struct {
+		int64_t life, from, to, least, most; /* minutes */
+	} rows[] = {
+		{60, 40, 20, 20, 40}, {600, 40, 20, 300, 420},	/* all of it is in the last fifth */
+		{600, 400, 200, 200, 400}, {60, 58, 30, 6, 30}, /* not in the first tenth */
+		{60, 30, 1, 30, 48},				/* not in the last fifth */
+		{30, 120, 60, 15, 21}				/* the authority gave less than it was asked for */
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (size_t k = 0; k < ARRAY_LEN(ids); k++) {
+			struct rotation_facts f = hour_long(ids[k]);
+			f.not_after_ms = f.received_at_ms + rows[i].life * MS_PER_MIN;
+			f.renew_before_from_ms = rows[i].from * MS_PER_MIN;
+			f.renew_before_to_ms = rows[i].to * MS_PER_MIN;
+			int64_t at = rotation_plan(&f, f.received_at_ms).at_ms - f.received_at_ms;
+			assert_in_range(at, rows[i].least * MS_PER_MIN, rows[i].most * MS_PER_MIN);
+		}
+}
+
+/* What an authority suggests narrows the window, and never takes anything out of it. */
+static void a_hint_narrows_the_window(void **state)
+{
+	(void)state;
+	static const char *const ids[] = {"00000000", "000003e7", "ffffffff", "12345678"};
+	const struct {
+		int64_t from, to, least, most; /* minutes after it was received; the window is 30 to 42 */
+	} rows[] = {
+		{0, 0, 30, 42}, /* nothing was suggested */
+		{35, 37, 35, 37}, {0, 33, 30, 33}, {40, 60, 40, 42}, {1, 60, 30, 42},
+		{5, 10, 30, 32},  /* sooner than we would: our soonest tenth */
+		{50, 58, 40, 42}, /* later than is sound: our latest */
+		{37, 35, 30, 42}  /* none */
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (size_t k = 0; k < ARRAY_LEN(ids); k++) {
+			struct rotation_facts f = hour_long(ids[k]);
+			f.hint_from_ms = rows[i].to ? f.received_at_ms + rows[i].from * MS_PER_MIN : 0;
+			f.hint_to_ms = rows[i].to ? f.received_at_ms + rows[i].to * MS_PER_MIN : 0;
+			struct rotation_plan p = rotation_plan(&f, f.received_at_ms);
+			assert_in_range(
+				p.at_ms - f.received_at_ms, rows[i].least * MS_PER_MIN, rows[i].most * MS_PER_MIN);
+			f.pinned = true;
+			assert_int_equal(rotation_plan(&f, f.received_at_ms).at_ms - f.received_at_ms, 48 * MS_PER_MIN);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +215,8 @@ int main(void)
 		cmocka_unit_test(a_not_before_in_the_future_shifts_the_window),
 		cmocka_unit_test(lives_of_centuries_do_not_overflow),
 		cmocka_unit_test(tries_fit_into_the_life_that_is_left),
+		cmocka_unit_test(an_absolute_window_counts_from_the_end),
+		cmocka_unit_test(a_hint_narrows_the_window),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

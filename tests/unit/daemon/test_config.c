@@ -60,6 +60,7 @@ static const char everything[] =
 	"    dns: [a.example, b.example]\n"
 	"    ip: [192.0.2.1]\n"
 	"    email: [ops@example.org]\n"
+	"  daily: {authority: lab, lifetime: 24h, renew: {before: {from: 8h, to: 6h}}, dns: [a.example]}\n"
 	"secrets:\n"
 	"  default: {profile: workload}\n"
 	"  web-cert: {profile: workload, dns: [web.example], uri: []}\n"
@@ -158,6 +159,9 @@ static void test_definitions(void **state)
 	assert_int_equal(p->lifetime_ms, 2 * 86400000);
 	assert_int_equal(p->renew_from_percent, 10);
 	assert_int_equal(p->renew_to_percent, 80);
+	assert_int_equal(p->renew_before_from_ms, 0);
+	assert_int_equal(definitions_profile(d, "daily")->renew_before_from_ms, 8 * 3600000);
+	assert_int_equal(definitions_profile(d, "daily")->renew_before_to_ms, 6 * 3600000);
 	assert_int_equal(p->sans[SAN_DNS].count, 2);
 	assert_int_equal(p->sans[SAN_EMAIL].count, 1);
 
@@ -176,11 +180,11 @@ static void test_definitions(void **state)
 	assert_int_equal(r[0].gid, 4294967294);
 	assert_int_equal(r[0].may_count, 2);
 	assert_int_equal(r[0].deny_count, 0);
-	assert_int_equal(r[0].line, 33);
+	assert_int_equal(r[0].line, 34);
 	assert_int_equal(r[1].who, WHO_URI | WHO_DNS | WHO_CA);
 	assert_string_equal(r[1].uri, "spiffe://td.example/gw/*");
 	assert_string_equal(r[1].deny[0], "**");
-	assert_int_equal(r[1].line, 34);
+	assert_int_equal(r[1].line, 35);
 	assert_int_equal(r[2].who, 0);
 }
 

@@ -284,6 +284,16 @@ static void test_errors(void **state)
 			":2:38: profiles.p.renew.to is \"90%\"; it takes a percentage from 11% to 80%\n"},
 		{TEXT(LISTEN "profiles: {p: {renew: {from: 50}}}\n"),
 			":2:30: profiles.p.renew.from is \"50\"; it takes a percentage from 10% to 79%\n"},
+		{TEXT(LISTEN "profiles: {p: {lifetime: 24h, renew: {before: {from: 4h, to: 8h}}}}\n"),
+			":2:47: profiles.p.renew.before is from 4h to 8h; \"from\" must be more than \"to\"\n"},
+		{TEXT(LISTEN "profiles: {p: {lifetime: 10h, renew: {before: {from: 8h, to: 1h}}}}\n"),
+			":2:47: profiles.p.renew.before does not fit a life of 10h: \"from\" is at most 9h, \"to\" at "
+			"least 2h\n"},
+		{TEXT(LISTEN "profiles: {p: {renew: {before: {from: 40m}}}}\n"),
+			":2:32: \"to\" is missing in profiles.p.renew.before; it is and at the latest; the moment "
+			"between is drawn\n"},
+		{TEXT(LISTEN "profiles: {p: {renew: {from: 50%, before: {from: 40m, to: 20m}}}}\n"),
+			":2:43: profiles.p.renew has \"before\" and a window in percent; it takes one of them\n"},
 		{TEXT(LISTEN "profiles: {p: {dns: a.example}}\n"),
 			":2:21: profiles.p.dns is \"a.example\"; it takes a list of DNS names\n"},
 		{TEXT(LISTEN "profiles: {p: {dns: [a..b]}}\n"),
