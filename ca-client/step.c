@@ -4,21 +4,17 @@
 #include "ca-client/step.h"
 #include <string.h>
 #include "base/anchors.h"
-#include "base/credential.h"
 #include "base/fault.h"
-#include "base/io/file.h"
 #include "base/io/http.h"
 #include "base/io/job.h"
 #include "base/io/loop.h"
-#include "base/io/paths.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/pem.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "ca-client/step_internal.h"
 
-enum { FILE_MAX = 256 * 1024, SECRET_FORBIDDEN = 0027, PUBLIC_FORBIDDEN = 0022, LOOK_TIMEOUT_MS = 20000 };
+enum { LOOK_TIMEOUT_MS = 20000 };
 
 bool step_options_equal(const struct step_options *a, const struct step_options *b)
 {
@@ -64,6 +60,7 @@ void step_finish_close(struct step *s)
 	void (*closed)(void *arg) = s->closed;
 	void *arg = s->closed_arg;
 	step_signer_free(s->signer);
+	OPENSSL_cleanse(s->digest, sizeof s->digest);
 	anchors_unref(s->given);
 	anchors_unref(s->roots);
 	anchors_unref(s->anchors);
@@ -220,93 +217,19 @@ static void ask_first_root(struct step *s)
 	s->call = step_call(s, &r, on_first_root, s);
 }
 
-/* --- the files, in a job --- */
+/* --- the files --- */
 
-struct reading {
-	struct step *owner;
-	const struct step_options *o; /* of the owner, immutable */
-	struct step_signer *signer;
-	struct anchors *given;
-	struct fault *fault;
-};
-
-static struct fault *read_file(const char *file, mode_t forbidden, struct buf *ret)
-{
-	AUTO(mem_freep) char *path = NULL;
-	TRY(paths_credential(file, &path));
-	return file_read_private(path, FILE_MAX, forbidden, ret);
-}
-
-static struct fault *read_chain(const char *file, STACK_OF(X509) * *ret)
-{
-	struct buf b = BUF_INIT;
-	if (!file)
-		return NULL;
-	*ret = sk_X509_new_null();
-	invariant(*ret);
-	struct fault *f = read_file(file, PUBLIC_FORBIDDEN, &b);
-	if (!f)
-		f = pem_read_certs(b.data, b.len, CREDENTIAL_CHAIN_MAX, *ret);
-	buf_free(&b);
-	return f ? fault_wrap(f, "%s", file) : NULL;
-}
-
-static struct fault *read_password(const char *file, struct buf *ret)
-{
-	if (!file)
-		return NULL;
-	TRY(read_file(file, SECRET_FORBIDDEN, ret));
-	while (ret->len && strchr("\r\n", ret->data[ret->len - 1]))
-		buf_truncate(ret, ret->len - 1);
-	return ret->len && !memchr(ret->data, 0, ret->len) ? NULL
-							   : fault_new(FAULT_INVALID, "%s holds no password", file);
-}
-
-static struct fault *read_signer(const struct step_options *o, struct step_signer **ret)
-{
-	STACK_OF(X509) *chain = NULL;
-	struct buf key = BUF_SECRET_INIT, password = BUF_SECRET_INIT;
-	struct fault *f = read_chain(o->certificate_file, &chain);
-	if (!f)
-		f = read_password(o->key_password_file, &password);
-	if (!f)
-		f = read_file(o->key_file, SECRET_FORBIDDEN, &key);
-	if (!f) {
-		f = step_signer_new(
-			key.data, key.len, password.len ? buf_text(&password) : NULL, o->key_id, chain, ret);
-		if (f)
-			f = fault_wrap(f, "the provisioner's key in %s", o->key_file);
-	}
-	buf_free(&key);
-	buf_free(&password);
-	sk_X509_pop_free(chain, X509_free);
-	return f;
-}
-
-static void read_all(void *arg)
-{
-	struct reading *r = arg;
-	struct buf b = BUF_INIT;
-	if (r->o->root_file) {
-		r->fault = read_file(r->o->root_file, PUBLIC_FORBIDDEN, &b);
-		if (!r->fault)
-			r->fault = anchors_from_pem(b.data, b.len, &r->given);
-		if (r->fault)
-			r->fault = fault_wrap(r->fault, "the roots in %s", r->o->root_file);
-	}
-	if (!r->fault)
-		r->fault = read_signer(r->o, &r->signer);
-	buf_free(&b);
-}
-
-static void take_files(struct step *s, struct reading *r)
+static void take_files(struct step *s, struct step_files *r)
 {
 	if (r->fault) {
 		finish_look(s, TAKE(r->fault));
 		return;
 	}
-	step_signer_free(s->signer);
-	s->signer = TAKE(r->signer);
+	if (r->signer) {
+		step_signer_free(s->signer);
+		s->signer = TAKE(r->signer);
+		memcpy(s->digest, r->digest, sizeof s->digest);
+	}
 	anchors_unref(s->given);
 	s->given = TAKE(r->given);
 	if (unite(s) && s->started)
@@ -319,15 +242,12 @@ static void take_files(struct step *s, struct reading *r)
 
 static void on_read(void *arg)
 {
-	struct reading *r = arg;
+	struct step_files *r = arg;
 	struct step *s = r->owner;
 	s->reading = false;
 	if (!s->closing)
 		take_files(s, r);
-	step_signer_free(r->signer);
-	anchors_unref(r->given);
-	fault_free(r->fault);
-	free(r);
+	step_files_free(r);
 	s->pending--;
 	step_finish_close(s);
 }
@@ -336,12 +256,14 @@ void step_look(struct step *s)
 {
 	if (s->reading || s->call || s->closing)
 		return; /* one is under way */
-	struct reading *r = mem_new(struct reading);
+	struct step_files *r = mem_new(struct step_files);
 	r->owner = s;
 	r->o = &s->o;
+	r->have_signer = s->signer != NULL;
+	memcpy(r->digest, s->digest, sizeof r->digest);
 	s->reading = true;
 	s->pending++;
-	jobs_run(s->ca.env.jobs, false, read_all, on_read, r);
+	jobs_run(s->ca.env.jobs, false, step_files_read, on_read, r);
 }
 
 static void on_poll(void *arg)

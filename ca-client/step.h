@@ -10,12 +10,12 @@
 
 /* Files: an absolute path, or a name alone, which is a systemd credential. */
 struct step_options {
-	char *address;		 /* "https://ca.example:9000" */
-	char *root_file;	 /* roots of the server (PEM), which are anchors too; or NULL */
-	char *root_sha256;	 /* else the fingerprint of one of its roots: 64 hex digits */
-	char *provisioner;	 /* its name */
-	char *key_file;		 /* JWK: its private key (a JWK, or PEM); X5C: the key of certificate_file */
-	char *key_password_file; /* of an encrypted PEM; or NULL */
+	char *address;	   /* "https://ca.example:9000" */
+	char *root_file;   /* roots of the server (PEM), which are anchors too; or NULL */
+	char *root_sha256; /* else the fingerprint of one of its roots: 64 hex digits */
+	char *provisioner; /* its name */
+	char *key_file; /* JWK: its private key (a JWK or PEM, plain or encrypted); X5C: the key of certificate_file */
+	char *key_password_file; /* of an encrypted key_file; or NULL */
 	char *key_id;		 /* JWK: its kid; NULL: the JWK's own, else the key's thumbprint */
 	char *certificate_file;	 /* X5C: the chain that signs tokens; NULL: a JWK provisioner */
 	int64_t poll_ms;	 /* how often its roots and our files are looked at */

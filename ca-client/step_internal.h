@@ -1,5 +1,6 @@
-/* ca-client/step_internal.h - what the parts of the step driver share: its life, files and roots (step.c), requests and
- * what their answers say (step_call.c), leaves and revocations under way (step_issue.c). Thread: control. */
+/* ca-client/step_internal.h - what the parts of the step driver share: its life and roots (step.c), files
+ * (step_files.c), requests and what their answers say (step_call.c), leaves and revocations under way (step_issue.c).
+ * Thread: control. */
 #ifndef CA_CLIENT_STEP_INTERNAL_H
 #define CA_CLIENT_STEP_INTERNAL_H
 #include <jansson.h>
@@ -13,16 +14,19 @@ struct fault;
 struct http_call;
 struct timer;
 
+enum { STEP_DIGEST_LEN = 32 };
+
 /* Freed when it is closing, its turn has come, and no request, job or op is left: step_finish_close(). */
 struct step {
 	struct ca ca; /* first: drivers are handed around as struct ca */
 	struct step_options o;
-	struct step_signer *signer; /* as the files said last; NULL: never */
-	struct anchors *given;	    /* root_file; or NULL */
-	struct anchors *roots;	    /* what it showed last, or was kept; or NULL */
-	struct anchors *anchors;    /* in force, and for its TLS: the two together; NULL: none yet */
-	struct http_call *call;	    /* for its roots */
-	bool reading;		    /* the files */
+	struct step_signer *signer;	       /* as the files said last; NULL: never */
+	unsigned char digest[STEP_DIGEST_LEN]; /* of the files that it is made of */
+	struct anchors *given;		       /* root_file; or NULL */
+	struct anchors *roots;		       /* what it showed last, or was kept; or NULL */
+	struct anchors *anchors;	       /* in force, and for its TLS: the two together; NULL: none yet */
+	struct http_call *call;		       /* for its roots */
+	bool reading;			       /* the files */
 	struct timer *poll, *turn;
 	struct ca_op *ops;
 	char *told;				   /* what was logged last about a failed look; or NULL */
@@ -41,6 +45,20 @@ static inline struct step *step_of(struct ca *ca)
 void step_finish_close(struct step *s);
 /** Read the files and the roots again now. */
 void step_look(struct step *s);
+
+/* step_files.c: one reading. */
+struct step_files {
+	struct step *owner;
+	const struct step_options *o; /* of the owner, immutable */
+	bool have_signer;	      /* made of files with this digest: it stays where they are the same */
+	unsigned char digest[STEP_DIGEST_LEN];
+	/* what came of it */
+	struct step_signer *signer; /* NULL: failed, or the one that there is holds */
+	struct anchors *given;
+	struct fault *fault;
+};
+void step_files_read(void *arg); /* struct step_files; a job */
+void step_files_free(struct step_files *r);
 
 /* step_issue.c */
 struct ca_op *step_issue(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);

@@ -5,12 +5,14 @@
 #include <openssl/param_build.h>
 #include <openssl/rand.h>
 #include <string.h>
+#include "base/base64url.h"
 #include "base/fault.h"
 #include "base/io/json_memory.h"
 #include "base/mem.h"
 #include "base/pem.h"
 #include "base/san.h"
 #include "base/text.h"
+#include "ca-client/step_jwe.h"
 
 enum { TOKEN_LIFE_S = 300, FIELD_MAX = 66 };
 
@@ -23,39 +25,15 @@ struct step_signer {
 	STACK_OF(X509) * chain; /* X5C; or NULL */
 };
 
-/* --- base64url without padding (RFC 7515, appendix C) --- */
-
-static void add_base64url(struct buf *b, const void *bytes, size_t len)
-{
-	size_t room = 4 * ((len + 2) / 3) + 1, start = b->len;
-	unsigned char *at = buf_extend(b, room);
-	size_t n = (size_t)EVP_EncodeBlock(at, bytes, (int)len);
-	while (n && at[n - 1] == '=')
-		n--;
-	for (size_t i = 0; i < n; i++)
-		at[i] = at[i] == '+' ? '-' : at[i] == '/' ? '_' : at[i];
-	buf_truncate(b, start + n);
-}
-
 /* Exactly size bytes. */
-static bool read_base64url(const char *text, unsigned char *ret, size_t size)
+static bool read_field(const char *text, unsigned char *ret, size_t size)
 {
-	char padded[128];
-	unsigned char bytes[128];
+	struct buf bytes = BUF_SECRET_INIT;
 	size_t len = strlen(text);
-	if (len > 100 || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != len)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		padded[i] = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
-	size_t all = len;
-	while (all % 4)
-		padded[all++] = '=';
-	int n = EVP_DecodeBlock(bytes, (const unsigned char *)padded, (int)all);
-	bool fits = n >= 0 && (size_t)n - (all - len) == size;
+	bool fits = len <= 2 * FIELD_MAX && base64url_read(&bytes, text, len) && bytes.len == size;
 	if (fits)
-		memcpy(ret, bytes, size);
-	OPENSSL_cleanse(bytes, sizeof bytes);
-	OPENSSL_cleanse(padded, sizeof padded);
+		memcpy(ret, bytes.data, size);
+	buf_free(&bytes);
 	return fits;
 }
 
@@ -104,9 +82,6 @@ static struct fault *read_jwk(const json_t *o, EVP_PKEY **ret, char **ret_kid)
 	const char *d = json_string_value(json_object_get(o, "d")), *kid = json_string_value(json_object_get(o, "kid"));
 	const struct curve *c = NULL;
 	unsigned char point[1 + 2 * FIELD_MAX] = {4}, secret[FIELD_MAX];
-	if (json_object_get(o, "ciphertext") || json_object_get(o, "protected"))
-		return fault_new(FAULT_INVALID,
-			"it is encrypted (JWE); `step crypto jwe decrypt` makes the plain JWK that leafcast reads");
 	for (size_t i = 0; crv && i < ARRAY_LEN(curves); i++)
 		if (strcmp(crv, curves[i].jwk) == 0)
 			c = &curves[i];
@@ -116,8 +91,8 @@ static struct fault *read_jwk(const json_t *o, EVP_PKEY **ret, char **ret_kid)
 	if (!d)
 		return fault_new(FAULT_INVALID, "it is a public JWK; give the private one");
 	struct fault *f = NULL;
-	if (!x || !y || !read_base64url(x, point + 1, c->half) || !read_base64url(y, point + 1 + c->half, c->half) ||
-		!read_base64url(d, secret, c->half))
+	if (!x || !y || !read_field(x, point + 1, c->half) || !read_field(y, point + 1 + c->half, c->half) ||
+		!read_field(d, secret, c->half))
 		f = fault_new(FAULT_INVALID, "its x, y or d is not %zu bytes in base64url", c->half);
 	if (!f)
 		f = build_ec(c, point, secret, ret);
@@ -127,19 +102,32 @@ static struct fault *read_jwk(const json_t *o, EVP_PKEY **ret, char **ret_kid)
 	return f;
 }
 
-static struct fault *read_key(const void *bytes, size_t len, const char *password, EVP_PKEY **ret, char **ret_kid)
+static struct fault *read_plain(const void *bytes, size_t len, EVP_PKEY **ret, char **ret_kid)
 {
-	size_t skip = 0, count;
-	while (skip < len && strchr(" \t\r\n", ((const char *)bytes)[skip]))
-		skip++;
-	if (skip == len || ((const char *)bytes)[skip] != '{')
-		return pem_read_keys(bytes, len, password, ret, 1, &count);
 	json_t *o = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, NULL);
 	if (!o)
 		return fault_new(FAULT_INVALID, "it is neither a JWK nor PEM");
 	struct fault *f = read_jwk(o, ret, ret_kid);
 	json_decref(o);
 	return f;
+}
+
+static struct fault *read_key(const void *bytes, size_t len, const char *password, EVP_PKEY **ret, char **ret_kid)
+{
+	size_t skip = 0, count;
+	if (step_jwe_is(bytes, len)) {
+		struct buf plain = BUF_SECRET_INIT;
+		struct fault *f = step_jwe_open(bytes, len, password, &plain);
+		if (!f)
+			f = read_plain(plain.data, plain.len, ret, ret_kid);
+		buf_free(&plain);
+		return f;
+	}
+	while (skip < len && strchr(" \t\r\n", ((const char *)bytes)[skip]))
+		skip++;
+	if (skip == len || ((const char *)bytes)[skip] != '{')
+		return pem_read_keys(bytes, len, password, ret, 1, &count);
+	return read_plain(bytes, len, ret, ret_kid);
 }
 
 static struct fault *find_algorithm(struct step_signer *s)
@@ -174,12 +162,12 @@ static struct fault *thumbprint(const struct step_signer *s, char **ret)
 		return fault_new(FAULT_INVALID,
 			"its key_id cannot be told from it; give key_id, as step ca provisioner list shows it");
 	buf_printf(&text, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"", s->half == 32 ? "P-256" : "P-384");
-	add_base64url(&text, point + 1, s->half);
+	base64url_add(&text, point + 1, s->half);
 	buf_add_text(&text, "\",\"y\":\"");
-	add_base64url(&text, point + 1 + s->half, s->half);
+	base64url_add(&text, point + 1 + s->half, s->half);
 	buf_add_text(&text, "\"}");
 	invariant(EVP_Digest(text.data, text.len, hash, NULL, EVP_sha256(), NULL) == 1);
-	add_base64url(&kid, hash, sizeof hash);
+	base64url_add(&kid, hash, sizeof hash);
 	buf_free(&text);
 	*ret = buf_take_text(&kid);
 	return NULL;
@@ -246,7 +234,7 @@ static void add_json(struct buf *b, json_t *o)
 	char *text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	invariant(text);
-	add_base64url(b, text, strlen(text));
+	base64url_add(b, text, strlen(text));
 	json_memory_free_text(text);
 }
 
@@ -292,7 +280,7 @@ static void bind_csr(json_t *claims, X509_REQ *csr)
 	int len = i2d_X509_REQ(csr, &der);
 	struct buf text = BUF_INIT;
 	invariant(len > 0 && EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) == 1);
-	add_base64url(&text, hash, sizeof hash);
+	base64url_add(&text, hash, sizeof hash);
 	(void)json_object_set_new(claims, "cnf", json_pack("{s:s}", "x5rt#S256", buf_text(&text)));
 	buf_free(&text);
 	OPENSSL_free(der);
@@ -323,7 +311,7 @@ static struct fault *sign(const struct step_signer *s, struct buf *b)
 	if (s->half)
 		to_raw(s, sig, &len);
 	buf_add_text(b, ".");
-	add_base64url(b, sig, len);
+	base64url_add(b, sig, len);
 	return NULL;
 }
 

@@ -11,7 +11,8 @@ struct fault;
 struct san_set;
 struct step_signer;
 
-/** From a private JWK (EC: P-256, P-384) or PEM (EC, RSA; password or NULL). kid: NULL: the JWK's, else the thumbprint.
+/** From a private JWK (EC: P-256, P-384), plain or encrypted (step_jwe.h), or PEM (EC, RSA). password: of what is
+ * encrypted, or NULL; opening it costs up to about a second of CPU. kid: NULL: the JWK's, else the thumbprint.
  * chain: of an X5C provisioner, whose leaf has this key; else NULL; references are taken. INVALID says what is wrong.
  * The caller owns *ret. */
 MUST_USE struct fault *step_signer_new(const void *bytes, size_t len, const char *password, const char *kid,

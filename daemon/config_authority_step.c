@@ -43,13 +43,13 @@ static const struct field step[] = {
 		FIELD_AT(struct authority_def, step.key_file),
 		.max = FILE_MAX,
 		.required = true,
-		.help = "the private key that signs tokens: the provisioner's (a JWK, or PEM), or that of "
+		.help = "the private key that signs tokens: the provisioner's (a JWK or PEM), or that of "
 			"certificate_file (PEM)"},
 	{.key = "key_password_file",
 		.type = FIELD_CREDENTIAL,
 		FIELD_AT(struct authority_def, step.key_password_file),
 		.max = FILE_MAX,
-		.help = "a file with the password of an encrypted PEM key"},
+		.help = "a file with the password of an encrypted key_file (JWK or PEM)"},
 	{.key = "key_id",
 		.type = FIELD_TEXT,
 		FIELD_AT(struct authority_def, step.key_id),

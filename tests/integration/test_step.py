@@ -3,7 +3,7 @@ import os
 
 import pytest
 from cryptography import x509
-from harness import wait
+from harness import stepca, wait
 from harness.fleet import Fleet
 from harness.leafcast import Leafcast
 from harness.stepca import JWK_ID, JWK_NAME, X5C_NAME, StepCA
@@ -50,16 +50,20 @@ def asked(ca, path):
     return sum(path in line and '"status":20' in line.replace(" ", "") for line in ca.process.lines.items())
 
 
-@pytest.mark.parametrize("kind", ["jwk", "fingerprint", "pem", "encrypted-pem", "x5c"])
-def test_a_leaf_by_each_provisioner(folder, ca, kind):
+@pytest.mark.parametrize("kind", ["jwk", "fingerprint", "pem", "encrypted-pem", "encrypted-jwk", "x5c"])
+def test_a_leaf_by_each_provisioner(folder, kind):
+    key = stepca.made_by_step() if kind == "encrypted-jwk" else None
+    ca = folder.ending(StepCA(folder / "ca", key)).start()
     password = folder / "password"
     options = {"jwk": lambda: authority(ca),
                "fingerprint": lambda: authority(ca, root_file=None, root_sha256=ca.root_sha256),
                "pem": lambda: authority(ca, key_file=str(ca.pem_file()), key_id=JWK_ID),
-               "encrypted-pem": lambda: authority(ca, key_file=str(ca.pem_file(b"secret word")), key_id=JWK_ID,
+               "encrypted-pem": lambda: authority(ca, key_file=str(ca.pem_file(stepca.PASSWORD)), key_id=JWK_ID,
+                                                  key_password_file=str(password)),
+               "encrypted-jwk": lambda: authority(ca, key_file=str(ca.jwe_file()), key_id=JWK_ID,
                                                   key_password_file=str(password)),
                "x5c": lambda: x5c(ca)}[kind]
-    password.write_text("secret word\n")
+    password.write_bytes(stepca.PASSWORD + b"\n")
     password.chmod(0o600)
     server = leafcast(folder, options()).start()
     got = leaf(server, folder)

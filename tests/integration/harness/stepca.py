@@ -9,17 +9,25 @@ import ssl
 import urllib.error
 import urllib.request
 
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, keywrap, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from . import paths, pki, ports, process, wait
 
 START_S = 20
 JWK_NAME, JWK_ID, X5C_NAME = "mesh", "key-1", "machines"
+JWE, PASSWORD = pathlib.Path(__file__).with_name("step-provisioner.jwe"), b"secret word"
 CLAIMS = {"minTLSCertDuration": "5s", "defaultTLSCertDuration": "1m", "maxTLSCertDuration": "48h"}
 
 
 def _b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _bytes(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def jwk(key, private=False):
@@ -32,17 +40,29 @@ def jwk(key, private=False):
     return made
 
 
-class StepCA:
-    """Its data outlive a restart. claims: of the authority, beside CLAIMS."""
+def made_by_step():
+    """The key in step-provisioner.jwe, which `step crypto jwk create` made under PASSWORD."""
+    made = json.loads(JWE.read_text())
+    head = json.loads(_bytes(made["protected"]))
+    assert head["alg"] == "PBES2-HS256+A128KW" and head["enc"] == "A256GCM", head
+    wrapping = PBKDF2HMAC(hashes.SHA256(), 16, head["alg"].encode() + b"\0" + _bytes(head["p2s"]), head["p2c"])
+    key = keywrap.aes_key_unwrap(wrapping.derive(PASSWORD), _bytes(made["encrypted_key"]))
+    plain = AESGCM(key).decrypt(_bytes(made["iv"]), _bytes(made["ciphertext"]) + _bytes(made["tag"]),
+                                made["protected"].encode())
+    return ec.derive_private_key(int.from_bytes(_bytes(json.loads(plain)["d"]), "big"), ec.SECP256R1())
 
-    def __init__(self, folder, **claims):
+
+class StepCA:
+    """Its data outlive a restart. key: of the JWK provisioner; claims: of the authority, beside CLAIMS."""
+
+    def __init__(self, folder, key=None, **claims):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.process, self.claims = ports.free(), None, {**CLAIMS, **claims}
         self.address = "https://localhost:%d" % self.port
         self.roots = [pki.authority("Root 1")]
         self.issuing = pki.make("Issuing 1", issuer=self.roots[0], ca=True, end_s=5 * 86400, path_length=0)
-        self.key = pki.new_key()
+        self.key = key or pki.new_key()
         self.machines = pki.authority("Machines")
         self.machine = pki.make("machine", issuer=self.machines, dns=["machine.example"])
         self._write()
@@ -59,6 +79,10 @@ class StepCA:
     def jwk_file(self):
         """The private key of the JWK provisioner, as a JWK."""
         return self._private("provisioner.jwk", json.dumps(jwk(self.key, private=True)).encode())
+
+    def jwe_file(self):
+        """The key of made_by_step(), as step wrote it."""
+        return self._private("provisioner.jwe", JWE.read_bytes())
 
     def pem_file(self, password=None):
         lock = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
