@@ -375,7 +375,7 @@ def test_a_certificate_is_revoked(folder, bao, right):
     bao.policy("leafcast", {"pki/sign/mesh": ["update"], right: ["update"]})
     server = leafcast(folder, authority(bao, bao.approle_login())).start()
     old = leaf(server, folder)
-    serial = ":".join(re.findall("..", "%040x" % old.serial_number))
+    serial = old.serial_number.to_bytes((old.serial_number.bit_length() + 7) // 8, "big").hex(":")
     server.cli("revoke", "web", timeout_s=60)
     wait.until(lambda: bao.ask("GET", "pki/cert/" + serial)["data"]["revocation_time"] > 0, 30,
                lambda: server.process.tail())
