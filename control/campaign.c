@@ -38,7 +38,7 @@ void campaign_facts(const struct entry *e, int64_t *ret_ordered_ms, int64_t *ret
 {
 	*ret_ordered_ms = *ret_over_ms = 0;
 	for (const struct campaign *k = e->control->campaigns; k; k = k->next) {
-		if (!is_left(k, e))
+		if (!is_left(k, e) || trust_order_holds_campaign(e->control, k->authority))
 			continue;
 		int64_t over_ms = is_from_later(e) ? 0 : k->over_ms;
 		if (!*ret_ordered_ms || k->ordered_ms + over_ms < *ret_ordered_ms + *ret_over_ms) {
@@ -177,7 +177,7 @@ static void on_finished(void *arg, struct fault *f)
 static void count(const struct control *c, const struct campaign *k, struct control_campaign *ret)
 {
 	*ret = (struct control_campaign){strcmp(k->authority, ALL) == 0 ? NULL : k->authority, k->ordered_ms,
-		k->ordered_ms + k->over_ms, 0, 0, 0};
+		k->ordered_ms + k->over_ms, 0, 0, 0, trust_order_holds_campaign(c, k->authority)};
 	for (const struct entry *e = c->entries; e; e = e->hh.next) {
 		if (!covers(k, e))
 			continue;
@@ -203,6 +203,8 @@ void campaigns_watch(struct control *c)
 	struct campaign *k, *next;
 	LL_FOREACH_SAFE (c->campaigns, k, next) {
 		struct control_campaign n;
+		if (trust_order_holds_campaign(c, k->authority))
+			continue;
 		forget_idle(c, k);
 		count(c, k, &n);
 		if (n.left)

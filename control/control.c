@@ -158,6 +158,7 @@ static void load_fact(void *arg, const char *key, int64_t value)
 	revocation_load(l->c, key, value, l->drop);
 	campaign_load(l->c, key, value);
 	trust_order_load(l->c, key, value);
+	trust_pause_load(l->c, key, value, l->drop);
 }
 
 static void on_dropped(void *arg, struct fault *f)
@@ -363,6 +364,7 @@ static void free_control(struct control *c)
 	revocations_free(c);
 	campaigns_free(c);
 	trust_orders_free(c);
+	trust_pauses_free(c);
 	while (c->subscribers)
 		subscriber_gone(c, c->subscribers);
 	quarantine_free(c);

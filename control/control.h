@@ -98,6 +98,7 @@ struct control_campaign {
 	const char *authority;	      /* NULL: all */
 	int64_t ordered_ms, until_ms; /* wall */
 	size_t total, left, failing;  /* secrets; failing: of those left */
+	bool paused;		      /* it belongs to a change of trust that is */
 };
 void control_each_campaign(struct control *c, void (*fn)(void *arg, const struct control_campaign *k), void *arg);
 /** A new root for an authority that leafcast keeps itself, and new certificates under it for all that it issued, spread
@@ -107,9 +108,18 @@ void control_each_campaign(struct control *c, void (*fn)(void *arg, const struct
  */
 void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
 	control_done_fn *done, void *arg);
-/** Wait no longer for proxies that do not hold a new anchor. *ret_passed_over: who they are, in words; the caller's. */
-MUST_USE struct fault *control_trust_proceed(
-	struct control *c, const char *authority, const char *by, char **ret_passed_over);
+/** who: those passed over, in words; borrowed; f NULL only. */
+typedef void control_passed_fn(void *arg, struct fault *f, const char *who);
+/** Wait no longer for the proxies with this node.id that do not hold a new anchor (NULL: for nobody): over restarts,
+ * and for this anchor alone. done: once it is stored. NOT_FOUND: it is not waited for (the text says who is); CONFLICT:
+ * nobody is, or trust is paused. */
+void control_trust_proceed(
+	struct control *c, const char *authority, const char *node, const char *by, control_passed_fn *done, void *arg);
+/** Every change of this authority's trust stands still (on), or goes on: new root, readiness of an anchor, new
+ * certificates of such an order, old anchors that leave by themselves. Over restarts. Renewals by life go on. done:
+ * once it is stored; a fault: nothing changed. NOT_FOUND, CONFLICT (it is so already). */
+void control_trust_pause(
+	struct control *c, const char *authority, bool on, const char *by, control_done_fn *done, void *arg);
 /** count: anchors that left. */
 typedef void control_removed_fn(void *arg, struct fault *f, size_t count);
 /** Take the anchors that the authority shows no more out of the bundles now. CONFLICT unless force, while a certificate
@@ -122,8 +132,26 @@ struct control_anchor {
 	size_t leaves;						    /* certificates served under it */
 	const char *waits_for;					    /* names; NULL: for nobody */
 	const char *order;					    /* "rotating", "compromised", or NULL */
+	int64_t paused_ms;					    /* its authority's trust; 0: is not */
+	const char *paused_by;
 };
 void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct control_anchor *a), void *arg);
+/** How much a change of an authority's trust touches. False: there is no such authority. */
+struct control_reach {
+	size_t certificates, bundles; /* served */
+	size_t nodes;		      /* connected, that subscribe to one of them */
+	unsigned rate;		      /* requests a second that the authority is asked at most; 0: no limit */
+};
+bool control_trust_reach(struct control *c, const char *authority, struct control_reach *ret);
+/** A proxy that subscribes to a bundle with the anchor, or did lately. */
+struct control_verifier {
+	const char *node, *identity, *bundle;
+	const char *state;     /* "holds", "silent", "refused", "away", "passed over"; "absent": away, and has no say */
+	int64_t since_ms;      /* holds: its last ACK of such a bundle; else: its stream, or its end */
+	const char *passed_by; /* passed over: by whom */
+};
+void control_each_verifier(struct control *c, const char *authority, const char *sha256,
+	void (*fn)(void *arg, const struct control_verifier *v), void *arg);
 /** outcome: what the authority did of it, in words, borrowed; f NULL only. */
 typedef void control_revoked_fn(void *arg, struct fault *f, const char *outcome);
 /** A new certificate first, pushed and ACKed (silent proxies are waited for 30 s); then the one served until now is

@@ -190,6 +190,7 @@ struct quarantined {
 struct trust {
 	struct trust_record *record;
 	int64_t saved_at_ms;
+	uint64_t writes; /* of the record, handed to the store */
 };
 
 struct control {
@@ -224,10 +225,11 @@ struct control {
 	void (*ready)(void *arg, struct fault *f);
 	void *ready_arg;
 	struct trust_order *trust_orders; /* new roots, under way */
-	struct campaign *campaigns;	  /* rotations of many, under way */
-	struct revocation *revocations;	  /* under way */
-	struct timer *audit_head;	  /* hourly */
-	struct timer *watch;		  /* clock jumps, ends of quarantines */
+	struct trust_pause *trust_pauses;
+	struct campaign *campaigns;	/* rotations of many, under way */
+	struct revocation *revocations; /* under way */
+	struct timer *audit_head;	/* hourly */
+	struct timer *watch;		/* clock jumps, ends of quarantines */
 	int64_t clock_offset_ms;
 	struct absent *absent;
 	struct shares absent_shares; /* by identity */
@@ -337,8 +339,29 @@ void revocations_free(struct control *c);
 /* trust_orders.c */
 void trust_order_load(struct control *c, const char *fact, int64_t value);
 void trust_orders_watch(struct control *c);
+/** Its trust is paused, and an order for it is under way: the certificates of that are not issued anew. */
+bool trust_order_holds_campaign(const struct control *c, const char *authority);
+void trust_order_paused(struct control *c, const char *authority); /* who waits hears so */
+/** Certificates that are served, under anchors that the authority shows no more. */
+size_t trust_old_leaves(struct authority *a, const struct entry **ret_one);
 void trust_orders_close(struct control *c);
 void trust_orders_free(struct control *c);
+
+/* trust_pause.c */
+bool trust_is_paused(const struct control *c, const char *authority, int64_t *ret_since_ms, const char **ret_by);
+MUST_USE struct fault *trust_check_not_paused(const struct control *c, const char *authority);
+void trust_pause_load(struct control *c, const char *fact, int64_t value, struct store_tx *drop);
+void trust_pauses_free(struct control *c);
+
+/* trust_change.c */
+struct trust_change;
+/** What the authority shows no more leaves its bundles: written into tx with its audit record. Once that is durable:
+ * trust_change_apply(), which takes it; else trust_change_free(). */
+MUST_USE struct fault *trust_removal(
+	struct authority *a, const char *by, struct store_tx *tx, struct trust_change **ret);
+void trust_change_apply(struct control *c, struct trust_change *k);
+void trust_change_free(struct trust_change *k);
+size_t trust_change_count(const struct trust_change *k); /* anchors */
 
 /* campaign.c */
 /** The order that asks most of this entry: 0 where there is none. */
@@ -364,9 +387,10 @@ void bundles_retry(struct control *c);	 /* the same, when one of them failed */
 void trust_load(struct authority *a); /* from the store, before the driver starts */
 void trust_done(struct trust *t);
 void trust_save(struct authority *a);
-/** The same as part of a transaction of the caller's. */
-MUST_USE struct fault *trust_save_with(struct authority *a, struct store_tx *tx);
-void trust_shown(struct authority *a); /* the driver's anchors are there, or are others */
+/** A record of its own or one as it will be, as part of a transaction of the caller's. */
+MUST_USE struct fault *trust_write(struct authority *a, const struct trust_record *r, struct store_tx *tx);
+void trust_changed(struct authority *a); /* its anchors are others: bundles follow, and who else uses them */
+void trust_shown(struct authority *a);	 /* the driver's anchors are there, or are others */
 void trust_watch(struct control *c, int64_t now_ms);
 /* trust_switch.c */
 void trust_start(struct control *c);
@@ -374,8 +398,12 @@ void trust_review(struct authority *a, int64_t now_ms); /* what has become ready
 /** May verifiers of e's leaf in use lack the anchor of v, a leaf of the same entry? */
 bool trust_must_wait(const struct entry *e, const struct version *v);
 int64_t trust_leaf_life_ms(const struct control *c, const char *authority); /* longest of its profiles; 0: none */
-/** Who does not hold the anchor of v (NULL: one that is not ready); for messages. The caller owns it. */
-char *trust_waited_for(struct authority *a, const struct version *v, size_t *ret_count);
+/** Who does not hold the anchor of v (NULL: one that is not ready), of those with this node.id (NULL: all); for
+ * messages. The caller owns it. */
+char *trust_waited_for(struct authority *a, const struct version *v, const char *node, size_t *ret_count);
+void trust_each_verifier(struct authority *a, const struct trust_anchor *t,
+	void (*fn)(void *arg, const struct trust_verifier *v, enum trust_wait wait), void *arg);
+void trust_replan_held(struct control *c); /* what waits for an anchor may go on */
 void trust_note_held(struct entry *e);
 void trust_note_passed_over(struct entry *e);
 /* trust_verifiers.c */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/table.h"
 #include "control/internal.h"
+#include "control/order_fact.h"
 
 /* Proxies that hold the old version are waited for so long after the new one was pushed. */
 #define ACK_PATIENCE_MS (INT64_C(30) * MS_PER_S)
@@ -68,11 +69,8 @@ static const char PREFIX_OLD[] = "revoke/";
 
 static char *fact_new(const char *by, const char *id, const struct entry *e)
 {
-	char *fact = mem_printf("%s%s/%s/%s", PREFIX, by, id, entry_key_text(e->key));
-	for (char *p = fact + sizeof PREFIX - 1; p < fact + sizeof PREFIX - 1 + strlen(by); p++)
-		if (*p == '/')
-			*p = '_';
-	return fact;
+	AUTO(mem_freep) char *what = mem_printf("%s/%s", id, entry_key_text(e->key));
+	return order_fact_new(PREFIX, by, what);
 }
 
 static void tell(struct revocation *r, struct fault *f)
@@ -438,13 +436,7 @@ static const char *id_in(const char *fact, char **ret_by)
 {
 	if (strncmp(fact, PREFIX_OLD, sizeof PREFIX_OLD - 1) == 0)
 		return fact + sizeof PREFIX_OLD - 1;
-	if (strncmp(fact, PREFIX, sizeof PREFIX - 1) != 0)
-		return NULL;
-	const char *by = fact + sizeof PREFIX - 1, *slash = strchr(by, '/');
-	if (!slash)
-		return by; /* damaged: no id follows, and the fact is dropped */
-	*ret_by = mem_strndup(by, (size_t)(slash - by));
-	return slash + 1;
+	return order_fact_read(fact, PREFIX, ret_by);
 }
 
 void revocation_load(struct control *c, const char *fact, int64_t value, struct store_tx *drop)

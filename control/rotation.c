@@ -327,7 +327,7 @@ static void answer_held(struct entry *e)
 {
 	size_t count;
 	struct authority *a = authority_find(e->control, version_authority(e->held));
-	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, &count);
+	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, NULL, &count);
 	AUTO(fault_freep)
 	struct fault *f = fault_new(FAULT_CONFLICT,
 		"%s: the new certificate is under an anchor that not every verifier holds yet; it is served when they "

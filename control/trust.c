@@ -51,12 +51,13 @@ static void on_saved(void *arg, struct fault *f)
 	free(name);
 }
 
-struct fault *trust_save_with(struct authority *a, struct store_tx *tx)
+struct fault *trust_write(struct authority *a, const struct trust_record *r, struct store_tx *tx)
 {
 	struct trust *t = authority_trust(a);
 	AUTO(secret_freep) struct secret *bytes = NULL;
 	AUTO(mem_freep) char *name = blob_name(a);
-	TRY(trust_record_encode(t->record, &bytes));
+	TRY(trust_record_encode(r, &bytes));
+	t->writes++;
 	t->saved_at_ms = control_now_ms(authority_control(a));
 	store_tx_put_blob(tx, name, bytes);
 	return NULL;
@@ -65,7 +66,7 @@ struct fault *trust_save_with(struct authority *a, struct store_tx *tx)
 void trust_save(struct authority *a)
 {
 	struct store_tx *tx = store_tx_new();
-	struct fault *f = trust_save_with(a, tx);
+	struct fault *f = trust_write(a, authority_trust(a)->record, tx);
 	if (f) {
 		store_tx_free(tx);
 		on_saved(mem_strdup(authority_name(a)), f);
@@ -76,7 +77,7 @@ void trust_save(struct authority *a)
 
 /* --- what the authority shows --- */
 
-static void tell_changed(struct authority *a)
+void trust_changed(struct authority *a)
 {
 	struct control *c = authority_control(a);
 	const struct anchors *all = trust_record_anchors(authority_trust(a)->record);
@@ -101,7 +102,7 @@ void trust_shown(struct authority *a)
 	if (!changed)
 		return;
 	trust_save(a);
-	tell_changed(a);
+	trust_changed(a);
 	trust_review(a, control_now_ms(authority_control(a)));
 }
 
@@ -136,11 +137,12 @@ static void review_use(struct authority *a, int64_t now)
 	for (const struct entry *e = c->entries; e; e = e->hh.next)
 		if (is_served_under(e, a))
 			first = note_use(t->record, e->current, now) || first;
-	bool swept = trust_record_sweep(t->record, trust_leaf_life_ms(c, authority_name(a)), now);
+	bool swept = !trust_is_paused(c, authority_name(a), NULL, NULL) &&
+		     trust_record_sweep(t->record, trust_leaf_life_ms(c, authority_name(a)), now);
 	if (first || swept || now - t->saved_at_ms >= USE_SAVED_EVERY_MS)
 		trust_save(a);
 	if (swept)
-		tell_changed(a);
+		trust_changed(a);
 }
 
 static int64_t longest_life_ms(const struct control *c)

@@ -8,7 +8,7 @@ const char *trust_wait_name(enum trust_wait w)
 
 enum trust_wait trust_wait_of(const struct trust_hold_facts *f, const struct trust_verifier *v, int64_t now_ms)
 {
-	if (v->holds)
+	if (v->holds || v->passed)
 		return TRUST_WAIT_NONE;
 	if (v->connected)
 		return v->refused ? TRUST_WAIT_REFUSED : TRUST_WAIT_SILENT;

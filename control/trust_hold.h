@@ -12,7 +12,9 @@ struct trust_verifier {
 	bool connected;
 	bool holds;	  /* ACKed a version of the bundle with the anchor */
 	bool refused;	  /* its last answer was a NACK */
+	bool passed;	  /* an operator waits for it no longer */
 	int64_t since_ms; /* connected: since when; not connected: when it was last seen */
+	int64_t acked_ms; /* its last ACK; for messages; 0: none known */
 };
 
 struct trust_hold_facts {
@@ -25,7 +27,7 @@ struct trust_hold_facts {
 };
 
 enum trust_wait {
-	TRUST_WAIT_NONE,    /* it holds the anchor, or has no say any more */
+	TRUST_WAIT_NONE,    /* it holds the anchor, has no say any more, or is passed over */
 	TRUST_WAIT_SILENT,  /* connected, did not answer yet */
 	TRUST_WAIT_REFUSED, /* connected, NACKed */
 	TRUST_WAIT_AWAY,    /* not connected; until the soak time has passed */

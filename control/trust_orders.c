@@ -1,8 +1,8 @@
-/* control/trust_orders.c - an operator changes trust: a new root, those that are waited for passed over, old anchors
- * taken out. An order is two facts in the store (which root it replaces, and what comes at its end); each step is seen
- * from what is there, so a restart goes on in the middle. Steps: the authority makes a root; the bundles show it beside
- * the old one; its certificates follow as verifiers hold it (trust_switch.c, campaign.c); after a compromise the old
- * anchors leave. */
+/* control/trust_orders.c - an operator orders a new root. An order is three facts in the store (which root it replaces,
+ * what comes at its end, who gave it); each step is seen from what is there, so a restart goes on in the middle. Steps:
+ * the authority makes a root; the bundles show it beside the old one; its certificates follow as verifiers hold it
+ * (trust_switch.c, campaign.c); after a compromise the old anchors leave (trust_change.c). While trust is paused
+ * (trust_pause.c) no step is done. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/internal.h"
+#include "control/order_fact.h"
 #include "control/trust_record.h"
 
 /* Proxies that do not take their last certificate are waited for so long before an old anchor leaves. */
@@ -22,15 +23,17 @@ struct trust_order {
 	struct trust_order *next; /* control.trust_orders */
 	struct control *control;
 	char *authority;
+	char *by;			  /* NULL: not known */
 	int64_t replaces;		  /* the root that goes: mark_of(); 0: not read yet */
 	int64_t over_ms;		  /* -1: compromised */
 	bool waits;			  /* for its authority or the store */
 	int64_t again_at_ms, finished_ms; /* monotonic: no next step before; since when everything is issued anew */
+	struct trust_change *removal;	  /* under way */
 	control_done_fn *done;		  /* NULL: told */
 	void *arg;
 };
 
-static const char PREFIX_ROOT[] = "trust-root/", PREFIX_OVER[] = "trust-over/";
+static const char PREFIX_ROOT[] = "trust-root/", PREFIX_OVER[] = "trust-over/", PREFIX_BY[] = "trust-by/";
 
 static void tell(struct trust_order *o, struct fault *f)
 {
@@ -42,7 +45,7 @@ static void tell(struct trust_order *o, struct fault *f)
 		fault_free(f);
 }
 
-static struct trust_order *find(struct control *c, const char *authority)
+static struct trust_order *find(const struct control *c, const char *authority)
 {
 	struct trust_order *o;
 	LL_FOREACH (c->trust_orders, o)
@@ -66,12 +69,24 @@ static struct trust_order *find_or_add(struct control *c, const char *authority)
 static void release(struct trust_order *o)
 {
 	LL_DELETE(o->control->trust_orders, o);
+	trust_change_free(o->removal);
+	free(o->by);
 	free(o->authority);
 	free(o);
 }
 
+static void set_by(struct trust_order *o, const char *by)
+{
+	free(o->by);
+	o->by = mem_strdup(by);
+}
+
 void trust_order_load(struct control *c, const char *fact, int64_t value)
 {
+	AUTO(mem_freep) char *by = NULL;
+	const char *authority = order_fact_read(fact, PREFIX_BY, &by);
+	if (authority)
+		set_by(find_or_add(c, authority), by);
 	if (strncmp(fact, PREFIX_ROOT, sizeof PREFIX_ROOT - 1) == 0)
 		find_or_add(c, fact + sizeof PREFIX_ROOT - 1)->replaces = value;
 	else if (strncmp(fact, PREFIX_OVER, sizeof PREFIX_OVER - 1) == 0)
@@ -115,9 +130,9 @@ static size_t leaves_under(
 	return n;
 }
 
-/* Certificates that are served, under anchors that the authority shows no more. */
-static size_t old_leaves(const struct control *c, struct authority *a, const struct entry **ret_one)
+size_t trust_old_leaves(struct authority *a, const struct entry **ret_one)
 {
+	const struct control *c = authority_control(a);
 	struct trust_record *r = authority_trust(a)->record;
 	size_t n = 0;
 	for (size_t i = 0; i < trust_record_count(r); i++)
@@ -177,7 +192,7 @@ static void on_begun(void *arg, struct fault *f)
 static void reissue(struct trust_order *o, const struct trust_anchor *t)
 {
 	struct store_tx *tx = store_tx_new();
-	audit_note(o->control, tx, "trust.reissue", NULL, NULL, NULL, t->sha256);
+	audit_note(o->control, tx, "trust.reissue", NULL, NULL, o->by, t->sha256);
 	campaign_begin(o->control, o->authority, o->over_ms > 0 ? o->over_ms : 0, tx);
 	store_commit(o->control->o.store, tx, on_begun, NULL);
 	pause_until(o, REISSUE_PAUSE_MS);
@@ -198,20 +213,6 @@ static bool must_wait(struct trust_order *o)
 	return false;
 }
 
-/* Out of memory at once, so that nobody trusts them any more; the transaction makes it last. */
-static struct fault *take_out(struct authority *a, const char *by, struct store_tx *tx, size_t *ret_count)
-{
-	struct control *c = authority_control(a);
-	*ret_count = trust_record_drop_gone(authority_trust(a)->record);
-	AUTO(mem_freep) char *detail = mem_printf("authority %s, %zu anchors", authority_name(a), *ret_count);
-	audit_note(c, tx, "trust.anchors_removed", NULL, NULL, by, detail);
-	struct fault *f = trust_save_with(a, tx);
-	bundles_refresh(c);
-	if (c->o.on_trust)
-		c->o.on_trust(c->o.arg);
-	return f;
-}
-
 static void on_finished(void *arg, struct fault *f)
 {
 	struct trust_order *o = arg;
@@ -219,24 +220,34 @@ static void on_finished(void *arg, struct fault *f)
 	if (f && !o->control->closing) {
 		log_event(LOG_ERROR, "trust.not_recorded", LS("authority", o->authority), LF(f));
 		fault_free(f);
+		trust_change_free(TAKE(o->removal));
 		pause_until(o, AGAIN_MS);
 		return;
 	}
+	if (o->removal && !f)
+		trust_change_apply(o->control, TAKE(o->removal));
 	tell(o, f);
 	release(o);
+}
+
+static void drop_facts(const struct trust_order *o, struct store_tx *tx)
+{
+	AUTO(mem_freep) char *root = mem_printf("%s%s", PREFIX_ROOT, o->authority);
+	AUTO(mem_freep) char *over = mem_printf("%s%s", PREFIX_OVER, o->authority);
+	AUTO(mem_freep) char *by = o->by ? order_fact_new(PREFIX_BY, o->by, o->authority) : NULL;
+	store_tx_drop_fact(tx, root);
+	store_tx_drop_fact(tx, over);
+	if (by)
+		store_tx_drop_fact(tx, by);
 }
 
 /* The end, whole or not at all: what leaves, and that the order is over. */
 static void finish(struct trust_order *o, struct authority *a)
 {
 	struct store_tx *tx = store_tx_new();
-	AUTO(mem_freep) char *root = mem_printf("%s%s", PREFIX_ROOT, o->authority);
-	AUTO(mem_freep) char *over = mem_printf("%s%s", PREFIX_OVER, o->authority);
-	size_t removed;
-	struct fault *f = a && o->over_ms < 0 ? take_out(a, NULL, tx, &removed) : NULL;
-	audit_note(o->control, tx, "trust.rotated", NULL, NULL, NULL, o->authority);
-	store_tx_drop_fact(tx, root);
-	store_tx_drop_fact(tx, over);
+	struct fault *f = a && o->over_ms < 0 ? trust_removal(a, o->by, tx, &o->removal) : NULL;
+	audit_note(o->control, tx, "trust.rotated", NULL, NULL, o->by, o->authority);
+	drop_facts(o, tx);
 	o->waits = true;
 	if (f) {
 		store_tx_free(tx);
@@ -262,10 +273,25 @@ static void step(struct trust_order *o)
 	tell(o, NULL);
 	if (campaign_is_under_way(c, o->authority))
 		return;
-	if (old_leaves(c, a, NULL))
+	if (trust_old_leaves(a, NULL))
 		reissue(o, t);
 	else if (o->over_ms >= 0 || !must_wait(o))
 		finish(o, a);
+}
+
+bool trust_order_holds_campaign(const struct control *c, const char *authority)
+{
+	return find(c, authority) && trust_is_paused(c, authority, NULL, NULL);
+}
+
+void trust_order_paused(struct control *c, const char *authority)
+{
+	struct trust_order *o = find(c, authority);
+	if (o)
+		tell(o, fault_new(FAULT_CONFLICT,
+				"trust of authority %s was paused before its new root was in the bundles: leafcast "
+				"trust resume %s goes on",
+				authority, authority));
 }
 
 void trust_orders_watch(struct control *c)
@@ -273,7 +299,7 @@ void trust_orders_watch(struct control *c)
 	struct trust_order *o, *next;
 	int64_t now = clock_mono_ms(c->o.clock);
 	LL_FOREACH_SAFE (c->trust_orders, o, next)
-		if (o->replaces && !o->waits && now >= o->again_at_ms)
+		if (o->replaces && !o->waits && now >= o->again_at_ms && !trust_is_paused(c, o->authority, NULL, NULL))
 			step(o);
 }
 
@@ -304,8 +330,10 @@ static struct fault *check(struct control *c, const char *authority)
 	if (!shown_root(a))
 		return fault_set_retryable(fault_new(FAULT_UNAVAILABLE, "authority %s has no root yet", authority), -1);
 	if (find(c, authority))
-		return fault_new(FAULT_CONFLICT, "%s is being given a new root already", authority);
-	return NULL;
+		return fault_new(FAULT_CONFLICT,
+			"%s is being given a new root already: leafcast trust status %s shows how far it is", authority,
+			authority);
+	return trust_check_not_paused(c, authority);
 }
 
 void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
@@ -322,106 +350,16 @@ void control_trust_rotate(struct control *c, const char *authority, int64_t over
 	o->waits = true;
 	o->done = done;
 	o->arg = arg;
+	set_by(o, by);
 	struct store_tx *tx = store_tx_new();
 	AUTO(mem_freep) char *root = mem_printf("%s%s", PREFIX_ROOT, authority);
 	AUTO(mem_freep) char *over = mem_printf("%s%s", PREFIX_OVER, authority);
+	AUTO(mem_freep) char *who = order_fact_new(PREFIX_BY, by, authority);
 	audit_note(c, tx, compromised ? "trust.compromise_ordered" : "trust.rotate_ordered", NULL, NULL, by, authority);
 	store_tx_put_fact(tx, root, o->replaces);
 	store_tx_put_fact(tx, over, o->over_ms);
+	store_tx_put_fact(tx, who, 1);
 	store_commit(c->o.store, tx, on_ordered, o);
-}
-
-struct fault *control_trust_proceed(struct control *c, const char *authority, const char *by, char **ret_passed_over)
-{
-	struct authority *a = authority_find(c, authority);
-	size_t count = 0, forced = 0;
-	if (!a)
-		return fault_new(FAULT_NOT_FOUND, "there is no authority %s", authority);
-	struct trust_record *r = authority_trust(a)->record;
-	*ret_passed_over = trust_waited_for(a, NULL, &count);
-	for (size_t i = 0; i < trust_record_count(r); i++) {
-		struct trust_anchor *t = trust_record_at(r, i);
-		if (t->ready_ms || t->gone_ms)
-			continue;
-		t->ready_ms = control_now_ms(c);
-		forced++;
-	}
-	if (!forced)
-		return fault_new(FAULT_CONFLICT, "no anchor of %s is waiting for anybody", authority);
-	audit_note(c, NULL, "trust.proceed_ordered", NULL, NULL, by, *ret_passed_over);
-	trust_save(a);
-	for (struct entry *e = c->entries, *next; e; e = next) {
-		next = e->hh.next;
-		if (e->held)
-			rotation_replan(e);
-	}
-	return NULL;
-}
-
-struct removal {
-	size_t count;
-	control_removed_fn *done;
-	void *arg;
-};
-
-static void on_removed(void *arg, struct fault *f)
-{
-	struct removal *r = arg;
-	r->done(r->arg,
-		f ? fault_wrap(f,
-			    "the anchors have left the bundles, but that is not stored yet: it is written again within "
-			    "10 minutes, and is lost if leafcast ends before")
-		  : NULL,
-		r->count);
-	free(r);
-}
-
-static void on_not_removed(void *arg, struct fault *f)
-{
-	struct removal *r = arg;
-	r->done(r->arg, f, 0);
-	free(r);
-}
-
-static struct fault *check_removal(struct control *c, const char *authority, bool force)
-{
-	struct authority *a = authority_find(c, authority);
-	const struct entry *one = NULL;
-	if (!a)
-		return fault_new(FAULT_NOT_FOUND, "there is no authority %s", authority);
-	size_t leaves = old_leaves(c, a, &one);
-	if (leaves && !force)
-		return fault_new(FAULT_CONFLICT,
-			"%zu certificates are served under the anchors that would leave (%s and others): connections "
-			"with them would fail. leafcast rotate --authority %s --over 0s replaces them; --force takes "
-			"the anchors "
-			"out now",
-			leaves, entry_key_text(one->key), authority);
-	struct trust_record *r = authority_trust(a)->record;
-	for (size_t i = 0; i < trust_record_count(r); i++)
-		if (trust_record_at(r, i)->gone_ms)
-			return NULL;
-	return fault_new(FAULT_CONFLICT, "authority %s shows every anchor that its bundles hold", authority);
-}
-
-void control_trust_remove(
-	struct control *c, const char *authority, bool force, const char *by, control_removed_fn *done, void *arg)
-{
-	struct removal *r = mem_new(struct removal);
-	*r = (struct removal){0, done, arg};
-	struct fault *f = check_removal(c, authority, force);
-	if (f) {
-		order_refuse(c, f, on_not_removed, r);
-		return;
-	}
-	struct store_tx *tx = store_tx_new();
-	f = take_out(authority_find(c, authority), by, tx, &r->count);
-	if (f) {
-		store_tx_free(tx);
-		order_refuse(c, f, on_removed, r);
-	} else {
-		store_commit(c->o.store, tx, on_removed, r);
-	}
 }
 
 void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct control_anchor *a), void *arg)
@@ -432,8 +370,11 @@ void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct c
 		for (size_t i = 0; i < trust_record_count(r); i++) {
 			const struct trust_anchor *t = trust_record_at(r, i);
 			size_t count = 0;
-			AUTO(mem_freep)
-			char *who = t->ready_ms || t->gone_ms ? NULL : trust_waited_for(a, NULL, &count);
+			int64_t paused_ms = 0;
+			const char *paused_by = NULL;
+			bool waits = !t->ready_ms && !t->gone_ms;
+			AUTO(mem_freep) char *who = waits ? trust_waited_for(a, NULL, NULL, &count) : NULL;
+			(void)trust_is_paused(c, authority_name(a), &paused_ms, &paused_by);
 			fn(arg, &(struct control_anchor){.authority = authority_name(a),
 					.sha256 = t->sha256,
 					.subject = t->subject,
@@ -444,6 +385,8 @@ void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct c
 					.not_after_ms = t->info->not_after_ms,
 					.leaves = leaves_under(c, a, t, NULL),
 					.waits_for = who,
+					.paused_ms = paused_ms,
+					.paused_by = paused_by,
 					.order = !o		  ? NULL
 						 : o->over_ms < 0 ? "compromised"
 								  : "rotating"});

@@ -9,6 +9,7 @@
 #include "base/io/json_memory.h"
 #include "base/mem.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "cache/description.h"
 
 /* The layout of a stored record; another number is from another leafcast. */
@@ -32,6 +33,12 @@ struct trust_record *trust_record_new(void)
 
 static void item_done(struct item *i)
 {
+	for (size_t n = 0; n < i->anchor.passed_count; n++) {
+		free(i->anchor.passed[n].node);
+		free(i->anchor.passed[n].identity);
+		free(i->anchor.passed[n].by);
+	}
+	free(i->anchor.passed);
 	anchors_unref(i->alone);
 }
 
@@ -88,7 +95,22 @@ static struct fault *renew_union(struct trust_record *r)
 	return NULL;
 }
 
+static bool pass(struct trust_anchor *a, const char *node, const char *identity, const char *by, int64_t now_ms);
+
 /* --- stored --- */
+
+static json_t *encode_passed(const struct trust_anchor *a)
+{
+	json_t *list = json_array();
+	for (size_t n = 0; n < a->passed_count; n++) {
+		const struct trust_passed *p = &a->passed[n];
+		json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "node", p->node, "identity", p->identity, "by", p->by,
+			"at", (json_int_t)p->at_ms);
+		invariant(o); /* escaped, so UTF-8 */
+		(void)json_array_append_new(list, o);
+	}
+	return list;
+}
 
 static json_t *encode_item(const struct item *i)
 {
@@ -100,6 +122,8 @@ static json_t *encode_item(const struct item *i)
 		"life", (json_int_t)a->life_ms);
 	buf_free(&pem);
 	invariant(o);
+	if (a->passed_count)
+		(void)json_object_set_new(o, "passed", encode_passed(a));
 	return o;
 }
 
@@ -115,6 +139,22 @@ struct fault *trust_record_encode(const struct trust_record *r, struct secret **
 	struct fault *f = secret_new(text, strlen(text), ret);
 	json_memory_free_text(text);
 	return f;
+}
+
+static struct fault *decode_passed(struct trust_anchor *a, json_t *list)
+{
+	size_t at;
+	json_t *o;
+	json_array_foreach(list, at, o)
+	{
+		const char *node, *identity, *by;
+		json_int_t when;
+		if (json_unpack(o, "{s:s, s:s, s:s, s:I}", "node", &node, "identity", &identity, "by", &by, "at",
+			    &when) != 0 ||
+			!pass(a, node, identity, by, when))
+			return fault_new(FAULT_CORRUPT, "a node that is passed over lacks a field");
+	}
+	return NULL;
 }
 
 static struct fault *decode_item(struct trust_record *r, json_t *o)
@@ -135,7 +175,7 @@ static struct fault *decode_item(struct trust_record *r, json_t *o)
 	a->gone_ms = gone;
 	a->used_ms = used;
 	a->life_ms = life;
-	return NULL;
+	return decode_passed(a, json_object_get(o, "passed"));
 }
 
 static struct fault *decode(json_t *o, struct trust_record *r)
@@ -250,15 +290,48 @@ struct fault *trust_record_show(struct trust_record *r, const struct anchors *sh
 	return NULL;
 }
 
-size_t trust_record_drop_gone(struct trust_record *r)
+bool trust_record_drop(struct trust_record *r, const char *sha256)
 {
-	size_t before = r->count;
-	for (size_t i = r->count; i > 0; i--)
-		if (r->items[i - 1].anchor.gone_ms)
-			drop(r, i - 1);
-	if (r->count != before)
-		fault_ignore(renew_union(r), "a part of what fitted fits");
-	return before - r->count;
+	struct item *i = find(r, sha256);
+	if (!i || !i->anchor.gone_ms)
+		return false;
+	drop(r, (size_t)(i - r->items));
+	fault_ignore(renew_union(r), "a part of what fitted fits");
+	return true;
+}
+
+static const struct trust_passed *find_passed(const struct trust_anchor *a, const char *node, const char *identity)
+{
+	for (size_t n = 0; n < a->passed_count; n++)
+		if (strcmp(a->passed[n].node, node) == 0 && strcmp(a->passed[n].identity, identity) == 0)
+			return &a->passed[n];
+	return NULL;
+}
+
+const struct trust_passed *trust_anchor_passed(const struct trust_anchor *a, const char *node, const char *identity)
+{
+	AUTO(mem_freep) char *safe_node = text_escaped(node);
+	AUTO(mem_freep) char *safe_identity = text_escaped(identity);
+	return find_passed(a, safe_node, safe_identity);
+}
+
+static bool pass(struct trust_anchor *a, const char *node, const char *identity, const char *by, int64_t now_ms)
+{
+	if (find_passed(a, node, identity))
+		return true;
+	if (a->passed_count == TRUST_PASSED_MAX)
+		return false;
+	a->passed = mem_realloc(a->passed, (a->passed_count + 1) * sizeof *a->passed);
+	a->passed[a->passed_count++] =
+		(struct trust_passed){mem_strdup(node), mem_strdup(identity), mem_strdup(by), now_ms};
+	return true;
+}
+
+bool trust_anchor_pass(struct trust_anchor *a, const char *node, const char *identity, const char *by, int64_t now_ms)
+{
+	AUTO(mem_freep) char *safe_node = text_escaped(node);
+	AUTO(mem_freep) char *safe_identity = text_escaped(identity);
+	return pass(a, safe_node, safe_identity, by, now_ms);
 }
 
 bool trust_record_sweep(struct trust_record *r, int64_t leaf_life_ms, int64_t now_ms)

@@ -17,6 +17,15 @@ struct trust_record;
 
 /** Earlier anchors that are kept; beyond that the one that went first is dropped. */
 enum { TRUST_EARLIER_MAX = 32 };
+/** Nodes that may be passed over by name, of one anchor. */
+enum { TRUST_PASSED_MAX = 256 };
+
+/* A node that an operator waits for no longer: it need not hold the anchor. */
+struct trust_passed {
+	char *node, *identity; /* as struct trust_verifier has them, escaped */
+	char *by;
+	int64_t at_ms;
+};
 
 struct trust_anchor {
 	X509 *cert;		      /* owned by the record */
@@ -28,6 +37,8 @@ struct trust_anchor {
 	int64_t gone_ms;	      /* the authority shows it no more; 0: it does */
 	int64_t used_ms;	      /* when a leaf under it was last seen being served; 0: never */
 	int64_t life_ms;	      /* the longest life of a leaf under it */
+	struct trust_passed *passed;  /* owned by the record */
+	size_t passed_count;
 };
 
 struct trust_record *trust_record_new(void); /* without an anchor */
@@ -44,8 +55,12 @@ MUST_USE struct fault *trust_record_show(
  * least). True: something was. */
 bool trust_record_sweep(struct trust_record *r, int64_t leaf_life_ms, int64_t now_ms);
 
-/** Drop what is gone, used or not. How many that were. */
-size_t trust_record_drop_gone(struct trust_record *r);
+/** Drop this one, used or not, where it is gone. False: it is not there, or is shown. */
+bool trust_record_drop(struct trust_record *r, const char *sha256);
+/** Wait no longer for this node. False: TRUST_PASSED_MAX are passed over already. */
+bool trust_anchor_pass(struct trust_anchor *a, const char *node, const char *identity, const char *by, int64_t now_ms);
+/** Who passed it over and when, or NULL. Borrowed. */
+const struct trust_passed *trust_anchor_passed(const struct trust_anchor *a, const char *node, const char *identity);
 /** All of them; borrowed until the next change; NULL: none. */
 struct anchors *trust_record_anchors(const struct trust_record *r);
 /** Those that every verifier is known to hold, as a reference of the caller's; NULL: none. */

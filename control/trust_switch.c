@@ -40,6 +40,8 @@ static struct trust_hold_facts facts_of(struct authority *a, const struct trust_
 	int64_t life = trust_leaf_life_ms(c, authority_name(a));
 	life = anchor->life_ms > life ? anchor->life_ms : life;
 	int64_t soak = c->definitions->trust_soak_ms;
+	for (size_t i = 0; anchor->passed_count && i < count; i++)
+		list[i].passed = trust_anchor_passed(anchor, list[i].node, list[i].identity);
 	return (struct trust_hold_facts){.verifiers = list,
 		.count = count,
 		.shown_ms = anchor->since_ms,
@@ -67,22 +69,29 @@ static bool review_anchor(struct authority *a, struct trust_anchor *anchor, int6
 	return true;
 }
 
+void trust_replan_held(struct control *c)
+{
+	for (struct entry *e = c->entries, *next; e; e = next) {
+		next = e->hh.next;
+		if (e->held)
+			rotation_replan(e);
+	}
+}
+
 void trust_review(struct authority *a, int64_t now_ms)
 {
 	struct control *c = authority_control(a);
 	struct trust_record *r = authority_trust(a)->record;
 	bool changed = false;
+	if (trust_is_paused(c, authority_name(a), NULL, NULL))
+		return;
 	for (size_t i = 0; i < trust_record_count(r); i++)
 		if (!trust_record_at(r, i)->ready_ms)
 			changed = review_anchor(a, trust_record_at(r, i), now_ms) || changed;
 	if (!changed)
 		return;
 	trust_save(a);
-	for (struct entry *e = c->entries, *next; e; e = next) {
-		next = e->hh.next;
-		if (e->held)
-			rotation_replan(e);
-	}
+	trust_replan_held(c);
 }
 
 /* Verifiers of the leaf in use are verifiers of the new one when both lead to the same anchor. */
@@ -143,30 +152,34 @@ static void name_verifier(struct buf *b, const struct trust_verifier *v, enum tr
 	buf_printf(b, ": %s", trust_wait_name(wait));
 }
 
-char *trust_waited_for(struct authority *a, const struct version *v, size_t *ret_count)
+char *trust_waited_for(struct authority *a, const struct version *v, const char *node, size_t *ret_count)
 {
 	const struct trust_anchor *anchor = anchor_of(a, v);
 	int64_t now = control_now_ms(authority_control(a));
 	struct buf b = BUF_INIT;
 	size_t named = 0;
+	bool paused = trust_is_paused(authority_control(a), authority_name(a), NULL, NULL);
 	*ret_count = 0;
+	if (paused)
+		buf_printf(&b, "trust of authority %s is paused (leafcast trust resume %s goes on)", authority_name(a),
+			authority_name(a));
 	if (anchor) {
 		struct trust_hold_facts f = facts_of(a, anchor);
 		for (size_t i = 0; i < f.count; i++) {
 			enum trust_wait wait = trust_wait_of(&f, &f.verifiers[i], now);
-			if (wait == TRUST_WAIT_NONE)
+			if (wait == TRUST_WAIT_NONE || (node && strcmp(f.verifiers[i].node, node) != 0))
 				continue;
 			++*ret_count;
 			if (named++ >= NAMED_MAX)
 				continue;
-			buf_add_text(&b, named > 1 ? "; " : "");
+			buf_add_text(&b, named > 1 || paused ? "; " : "");
 			name_verifier(&b, &f.verifiers[i], wait);
 		}
 		free_facts(&f);
 	}
 	if (*ret_count > NAMED_MAX)
 		buf_printf(&b, "; and %zu more", *ret_count - NAMED_MAX);
-	else if (!*ret_count)
+	else if (!*ret_count && !paused)
 		buf_add_text(&b, "proxies have time to come back after the restart");
 	return buf_take_text(&b);
 }
@@ -176,7 +189,7 @@ void trust_note_held(struct entry *e)
 	struct control *c = e->control;
 	struct authority *a = authority_find(c, version_authority(e->held));
 	size_t count;
-	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, &count);
+	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, NULL, &count);
 	audit_record(c, NULL, "trust.leaf_held", entry_key_text(e->key), version_id(e->held), NULL, who);
 	log_event(LOG_WARN, "trust.leaf_held", LS("secret", entry_key_text(e->key)), LS("authority", authority_name(a)),
 		LI("waiting_for", count), LS("who", who),
@@ -189,14 +202,59 @@ void trust_note_passed_over(struct entry *e)
 	struct control *c = e->control;
 	struct authority *a = authority_find(c, version_authority(e->held));
 	size_t count;
-	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, &count);
+	AUTO(mem_freep) char *who = trust_waited_for(a, e->held, NULL, &count);
 	if (!count)
-		return; /* it waited for the time after a restart alone */
+		return; /* it waited for the time after a restart, or for an operator, alone */
 	meters_passed_over(c, count);
 	audit_record(c, NULL, "trust.passed_over", entry_key_text(e->key), version_id(e->held), NULL, who);
 	log_event(LOG_ERROR, "trust.passed_over", LS("secret", entry_key_text(e->key)),
 		LS("authority", authority_name(a)), LI("nodes", count), LS("who", who),
 		LS("effect", "the leaf in use ends soon: the new one is served, and they may refuse it"));
+}
+
+void trust_each_verifier(struct authority *a, const struct trust_anchor *t,
+	void (*fn)(void *arg, const struct trust_verifier *v, enum trust_wait wait), void *arg)
+{
+	int64_t now = control_now_ms(authority_control(a));
+	struct trust_hold_facts f = facts_of(a, t);
+	for (size_t i = 0; i < f.count; i++)
+		fn(arg, &f.verifiers[i], trust_wait_of(&f, &f.verifiers[i], now));
+	free_facts(&f);
+}
+
+struct showing {
+	const struct trust_anchor *anchor;
+	void (*fn)(void *arg, const struct control_verifier *v);
+	void *arg;
+};
+
+static void show_verifier(void *arg, const struct trust_verifier *v, enum trust_wait wait)
+{
+	const struct showing *s = arg;
+	const struct trust_passed *p = trust_anchor_passed(s->anchor, v->node, v->identity);
+	const char *state = v->holds		      ? "holds"
+			    : p			      ? "passed over"
+			    : wait != TRUST_WAIT_NONE ? trust_wait_name(wait)
+						      : "absent";
+	const struct control_verifier view = {.node = v->node,
+		.identity = v->identity,
+		.bundle = v->bundle,
+		.state = state,
+		.since_ms = v->holds && v->acked_ms ? v->acked_ms : v->since_ms,
+		.passed_by = !v->holds && p ? p->by : NULL};
+	s->fn(s->arg, &view);
+}
+
+void control_each_verifier(struct control *c, const char *authority, const char *sha256,
+	void (*fn)(void *arg, const struct control_verifier *v), void *arg)
+{
+	struct authority *a = authority_find(c, authority);
+	struct trust_record *r = a ? authority_trust(a)->record : NULL;
+	for (size_t i = 0; r && i < trust_record_count(r); i++)
+		if (strcmp(trust_record_at(r, i)->sha256, sha256) == 0) {
+			struct showing s = {trust_record_at(r, i), fn, arg};
+			trust_each_verifier(a, s.anchor, show_verifier, &s);
+		}
 }
 
 void control_each_waited(

@@ -135,7 +135,8 @@ size_t verifiers_of(struct control *c, const char *authority, const char *sha256
 				.connected = true,
 				.holds = holds(s->held, sha256),
 				.refused = s->nacked_at_ms > s->acked_at_ms || (s->nacked_at_ms && !s->acked_at_ms),
-				.since_ms = s->since_ms};
+				.since_ms = s->since_ms,
+				.acked_ms = s->acked_at_ms};
 		}
 	}
 	for (const struct absent *a = c->absent; a; a = a->hh.next)

@@ -44,7 +44,7 @@ static char *held_for_of(const struct entry *e)
 {
 	struct authority *a = e->held ? authority_find(e->control, version_authority(e->held)) : NULL;
 	size_t count;
-	return a ? trust_waited_for(a, e->held, &count) : NULL;
+	return a ? trust_waited_for(a, e->held, NULL, &count) : NULL;
 }
 
 static size_t find_askers(const struct entry *e, struct control_asker *ret)

@@ -27,6 +27,8 @@ static const struct http_route api_routes[] = {
 	{"GET", "/v1/trust", route_trust},
 	{"POST", "/v1/trust/rotate", route_trust_rotate},
 	{"POST", "/v1/trust/proceed", route_trust_proceed},
+	{"POST", "/v1/trust/pause", route_trust_pause},
+	{"POST", "/v1/trust/resume", route_trust_resume},
 	{"POST", "/v1/trust/remove", route_trust_remove},
 	{"POST", "/v1/audit", route_audit},
 	{"POST", "/v1/log-level", route_log_level},

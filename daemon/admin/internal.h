@@ -36,7 +36,9 @@ void route_log_level(void *admin, struct http_exchange *x);	 /* POST /v1/log-lev
 void route_reload(void *admin, struct http_exchange *x);	 /* POST /v1/reload */
 void route_trust(void *admin, struct http_exchange *x);		 /* GET /v1/trust */
 void route_trust_rotate(void *admin, struct http_exchange *x);	 /* POST {authority, over_s, compromised?} */
-void route_trust_proceed(void *admin, struct http_exchange *x);	 /* POST {authority} */
+void route_trust_proceed(void *admin, struct http_exchange *x);	 /* POST {authority, node?, all?} */
+void route_trust_pause(void *admin, struct http_exchange *x);	 /* POST {authority} */
+void route_trust_resume(void *admin, struct http_exchange *x);	 /* POST {authority} */
 void route_trust_remove(void *admin, struct http_exchange *x);	 /* POST {authority, force?} */
 void route_audit(void *admin, struct http_exchange *x);		 /* POST /v1/audit {after, limit} */
 void route_inventory(void *admin, struct http_exchange *x);	 /* GET /v1/inventory */

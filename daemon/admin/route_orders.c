@@ -95,11 +95,11 @@ void route_rotate_all(void *admin, struct http_exchange *x)
 static void add_campaign(void *arg, const struct control_campaign *k)
 {
 	json_t *list = arg;
-	(void)json_array_append_new(
-		list, json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "authority",
-			      k->authority ? json_string(k->authority) : json_null(), "ordered_at",
-			      admin_time(k->ordered_ms), "until", admin_time(k->until_ms), "total",
-			      (json_int_t)k->total, "left", (json_int_t)k->left, "failing", (json_int_t)k->failing));
+	(void)json_array_append_new(list,
+		json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:b}", "authority",
+			k->authority ? json_string(k->authority) : json_null(), "ordered_at", admin_time(k->ordered_ms),
+			"until", admin_time(k->until_ms), "total", (json_int_t)k->total, "left", (json_int_t)k->left,
+			"failing", (json_int_t)k->failing, "paused", k->paused));
 }
 
 json_t *admin_campaigns(struct admin *a)

@@ -1,9 +1,12 @@
 /* daemon/admin/route_trust.c - anchors of the authorities, and what an operator changes about them. */
+#include <string.h>
 #include "base/clock.h"
 #include "base/mem.h"
 #include "control/control.h"
 #include "daemon/admin/internal.h"
 
+/* Of an anchor; those who hold it and those who do not are counted in any case. */
+enum { NODES_SHOWN = 256 };
 #define OVER_MOST_S ((json_int_t)30 * 24 * 3600)
 
 static json_t *text_value(const char *text)
@@ -11,23 +14,67 @@ static json_t *text_value(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
+struct nodes {
+	json_t *list; /* at most NODES_SHOWN */
+	size_t holding, missing;
+};
+
+static void add_node(void *arg, const struct control_verifier *v)
+{
+	struct nodes *n = arg;
+	if (strcmp(v->state, "holds") == 0)
+		n->holding++;
+	else if (strcmp(v->state, "absent") != 0)
+		n->missing++;
+	if (json_array_size(n->list) == NODES_SHOWN)
+		return;
+	(void)json_array_append_new(n->list, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "node", v->node, "identity",
+						     v->identity, "bundle", v->bundle, "state", v->state, "since",
+						     admin_time(v->since_ms), "passed_by", text_value(v->passed_by)));
+}
+
+struct listing {
+	struct control *control;
+	json_t *list;
+};
+
 static void add_anchor(void *arg, const struct control_anchor *a)
 {
-	json_t *list = arg;
-	(void)json_array_append_new(
-		list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "authority", a->authority,
-			      "sha256", a->sha256, "subject", a->subject, "since", admin_time(a->since_ms), "ready",
-			      admin_time(a->ready_ms), "gone", admin_time(a->gone_ms), "used", admin_time(a->used_ms),
-			      "not_after", admin_time(a->not_after_ms), "leaves", (json_int_t)a->leaves, "waits_for",
-			      text_value(a->waits_for), "order", text_value(a->order)));
+	const struct listing *l = arg;
+	struct nodes n = {json_array(), 0, 0};
+	control_each_verifier(l->control, a->authority, a->sha256, add_node, &n);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "authority", a->authority,
+		"sha256", a->sha256, "subject", a->subject, "since", admin_time(a->since_ms), "ready",
+		admin_time(a->ready_ms), "gone", admin_time(a->gone_ms), "used", admin_time(a->used_ms), "not_after",
+		admin_time(a->not_after_ms), "leaves", (json_int_t)a->leaves, "waits_for", text_value(a->waits_for),
+		"order", text_value(a->order));
+	(void)json_object_set_new(o, "paused", admin_time(a->paused_ms));
+	(void)json_object_set_new(o, "paused_by", text_value(a->paused_by));
+	(void)json_object_set_new(o, "holding", json_integer((json_int_t)n.holding));
+	(void)json_object_set_new(o, "missing", json_integer((json_int_t)n.missing));
+	(void)json_object_set_new(o, "nodes", n.list);
+	(void)json_array_append_new(l->list, o);
+}
+
+static void add_reach(void *arg, const struct control_authority *a)
+{
+	const struct listing *l = arg;
+	struct control_reach reach;
+	if (control_trust_reach(l->control, a->name, &reach))
+		(void)json_array_append_new(
+			l->list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", a->name, "certificates",
+					 (json_int_t)reach.certificates, "bundles", (json_int_t)reach.bundles, "nodes",
+					 (json_int_t)reach.nodes, "rate", (json_int_t)reach.rate));
 }
 
 void route_trust(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
-	json_t *list = json_array();
-	control_each_anchor(a->o.control, add_anchor, list);
-	admin_reply_json(x, json_pack("{s:o, s:o}", "now", admin_time(clock_wall_ms(a->o.clock)), "anchors", list));
+	struct listing anchors = {a->o.control, json_array()}, reach = {a->o.control, json_array()};
+	control_each_anchor(a->o.control, add_anchor, &anchors);
+	control_each_authority(a->o.control, add_reach, &reach);
+	admin_reply_json(x, json_pack("{s:o, s:o, s:o}", "now", admin_time(clock_wall_ms(a->o.clock)), "anchors",
+				    anchors.list, "authorities", reach.list));
 }
 
 static void on_done(void *arg, struct fault *f)
@@ -58,22 +105,64 @@ void route_trust_rotate(void *admin, struct http_exchange *x)
 	json_decref(body);
 }
 
-void route_trust_proceed(void *admin, struct http_exchange *x)
+static void on_passed(void *arg, struct fault *f, const char *who)
 {
-	struct admin *a = admin;
-	json_t *body = NULL;
-	const char *authority;
-	AUTO(mem_freep) char *who = NULL;
-	struct fault *f = admin_body(x, "authority", &body);
-	if (!f)
-		f = admin_text(body, "authority", &authority);
-	if (!f)
-		f = control_trust_proceed(a->o.control, authority, http_peer(x), &who);
-	json_decref(body);
+	struct http_exchange *x = arg;
 	if (f)
 		http_reply_fault(x, f);
 	else
 		admin_reply_json(x, json_pack("{s:o}", "passed_over", text_value(who)));
+}
+
+/* One of both: all is never meant by leaving something out. */
+static struct fault *read_node(const json_t *body, const char **ret)
+{
+	bool all = json_is_true(json_object_get(body, "all")), named = json_object_get(body, "node");
+	*ret = NULL;
+	if (all == named)
+		return fault_new(FAULT_INVALID, "give \"node\", a node.id, or \"all\": true");
+	return named ? admin_text(body, "node", ret) : NULL;
+}
+
+void route_trust_proceed(void *admin, struct http_exchange *x)
+{
+	struct admin *a = admin;
+	json_t *body = NULL;
+	const char *authority, *node;
+	struct fault *f = admin_body(x, "authority,node,all", &body);
+	if (!f)
+		f = admin_text(body, "authority", &authority);
+	if (!f)
+		f = read_node(body, &node);
+	if (f)
+		http_reply_fault(x, f);
+	else
+		control_trust_proceed(a->o.control, authority, node, http_peer(x), on_passed, x);
+	json_decref(body);
+}
+
+static void pause_or_resume(struct admin *a, struct http_exchange *x, bool on)
+{
+	json_t *body = NULL;
+	const char *authority;
+	struct fault *f = admin_body(x, "authority", &body);
+	if (!f)
+		f = admin_text(body, "authority", &authority);
+	if (f)
+		http_reply_fault(x, f);
+	else
+		control_trust_pause(a->o.control, authority, on, http_peer(x), on_done, x);
+	json_decref(body);
+}
+
+void route_trust_pause(void *admin, struct http_exchange *x)
+{
+	pause_or_resume(admin, x, true);
+}
+
+void route_trust_resume(void *admin, struct http_exchange *x)
+{
+	pause_or_resume(admin, x, false);
 }
 
 static void on_removed(void *arg, struct fault *f, size_t count)

@@ -31,10 +31,12 @@ static void print_campaigns(const json_t *list, const char *now)
 		AUTO(mem_freep) char *of = text_escaped(text_or_dash(k, "authority"));
 		long long total = (long long)json_integer_value(json_object_get(k, "total"));
 		long long left = (long long)json_integer_value(json_object_get(k, "left"));
-		(void)printf("rotating all secrets%s%s: %lld of %lld are new, %lld fail; the last is due %s\n",
+		bool paused = json_is_true(json_object_get(k, "paused"));
+		(void)printf("rotating all secrets%s%s: %lld of %lld are new, %lld fail; %s%s\n",
 			json_is_null(json_object_get(k, "authority")) ? "" : " of ",
 			json_is_null(json_object_get(k, "authority")) ? "" : of, total - left, total,
-			(long long)json_integer_value(json_object_get(k, "failing")), until);
+			(long long)json_integer_value(json_object_get(k, "failing")),
+			paused ? "paused" : "the last is due ", paused ? " (leafcast trust resume goes on)" : until);
 	}
 }
 

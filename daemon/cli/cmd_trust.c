@@ -1,14 +1,14 @@
-/* daemon/cli/cmd_trust.c - leafcast trust status|rotate|proceed|remove, and compromise: the plan is shown before
- * anything is done. */
+/* daemon/cli/cmd_trust.c - leafcast trust status|rotate|proceed|pause|resume|remove, and compromise: the plan is shown
+ * before anything is done (trust_plan.c). */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/duration.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "daemon/cli/internal.h"
+#include "daemon/cli/trust_plan.h"
 
-enum { OPTION_OVER, OPTION_FORCE, OPTION_DRY_RUN, OPTION_YES };
+enum { OPTION_OVER, OPTION_PROCEED, OPTION_PROCEED_ALL, OPTION_FORCE, OPTION_DRY_RUN, OPTION_YES };
 enum { COMPROMISE_AUTHORITY, COMPROMISE_DRY_RUN, COMPROMISE_YES };
 enum { OVER_DEFAULT_MS = 10 * 60 * 1000 };
 
@@ -22,6 +22,46 @@ static const char *state_of(const json_t *a)
 static bool is_of(const json_t *a, const char *authority)
 {
 	return !authority || strcmp(text_or_dash(a, "authority"), authority) == 0;
+}
+
+static char *order_of(const json_t *a)
+{
+	bool paused = !json_is_null(json_object_get(a, "paused")), ordered = !json_is_null(json_object_get(a, "order"));
+	return mem_printf("%s%s%s", ordered || !paused ? text_or_dash(a, "order") : "", ordered && paused ? ", " : "",
+		paused ? "paused" : "");
+}
+
+static void print_waiting(const json_t *o, const char *authority)
+{
+	size_t i;
+	json_t *a;
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		if (!is_of(a, authority) || json_is_null(json_object_get(a, "waits_for")))
+			continue;
+		AUTO(mem_freep) char *who = text_escaped(text_or_dash(a, "waits_for"));
+		(void)printf("\nnot trusted by all yet (leafcast trust proceed %s NODE passes over one): %s\n",
+			text_or_dash(a, "authority"), who);
+	}
+}
+
+/* Once for each authority: their anchors are neighbours. */
+static void print_pause(const json_t *o, const char *authority)
+{
+	size_t i;
+	json_t *a;
+	const char *last = "";
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		const char *name = text_or_dash(a, "authority");
+		if (!is_of(a, authority) || json_is_null(json_object_get(a, "paused")) || strcmp(last, name) == 0)
+			continue;
+		last = name;
+		AUTO(mem_freep) char *since = relative_time(a, "paused", text_or_dash(o, "now"));
+		AUTO(mem_freep) char *by = text_escaped(text_or_dash(a, "paused_by"));
+		(void)printf(
+			"\nauthority %s: paused %s by %s; leafcast trust resume %s goes on\n", name, since, by, name);
+	}
 }
 
 static struct fault *print_anchors(const json_t *o, const char *authority)
@@ -39,22 +79,19 @@ static struct fault *print_anchors(const json_t *o, const char *authority)
 		AUTO(mem_freep) char *expires = relative_time(a, "not_after", text_or_dash(o, "now"));
 		AUTO(mem_freep)
 		char *leaves = mem_printf("%lld", (long long)json_integer_value(json_object_get(a, "leaves")));
+		AUTO(mem_freep) char *order = order_of(a);
 		AUTO(mem_freep)
 		char *sha = mem_strndup(text_or_dash(a, "sha256"), strnlen(text_or_dash(a, "sha256"), 16));
 		const char *cells[] = {text_or_dash(a, "authority"), sha, text_or_dash(a, "subject"), state_of(a),
-			expires, leaves, text_or_dash(a, "order")};
+			expires, leaves, order};
 		table_add(t, cells);
 	}
 	table_print(t);
 	table_free(t);
-	json_array_foreach(json_object_get(o, "anchors"), i, a)
-	{
-		if (!is_of(a, authority) || json_is_null(json_object_get(a, "waits_for")))
-			continue;
-		AUTO(mem_freep) char *who = text_escaped(text_or_dash(a, "waits_for"));
-		(void)printf("\nnot trusted by all yet (leafcast trust proceed %s passes over them): %s\n",
-			text_or_dash(a, "authority"), who);
-	}
+	print_waiting(o, authority);
+	print_pause(o, authority);
+	if (authority)
+		trust_plan_print_nodes(o, authority);
 	return shown || !authority ? NULL : fault_new(FAULT_NOT_FOUND, "no anchor of authority %s is known", authority);
 }
 
@@ -65,47 +102,6 @@ static struct fault *status(const struct cli_input *in, const char *authority)
 	struct fault *f = print_anchors(o, authority);
 	json_decref(o);
 	return f;
-}
-
-/* How much of it there is: certificates, and streams that hold one of the authority's bundles. */
-static struct fault *print_plan(const struct cli_input *in, const char *authority, bool compromised)
-{
-	json_t *o = NULL, *a;
-	long long leaves = 0;
-	size_t i, anchors = 0;
-	TRY(client_call(in, "/v1/trust", NULL, false, &o));
-	json_array_foreach(json_object_get(o, "anchors"), i, a)
-	{
-		if (!is_of(a, authority))
-			continue;
-		anchors++;
-		leaves += (long long)json_integer_value(json_object_get(a, "leaves"));
-	}
-	json_decref(o);
-	if (!anchors)
-		return fault_new(FAULT_NOT_FOUND, "no anchor of authority %s is known", authority);
-	(void)printf(
-		"1. authority %s makes a new root; every bundle with its anchors shows it beside the old one\n"
-		"2. as the proxies that hold such a bundle have ACKed it, %lld certificates are issued anew\n"
-		"   (silent ones are waited for; leafcast trust status names them, trust proceed passes over them)\n"
-		"3. %s\n",
-		authority, leaves,
-		compromised ? "when the proxies have taken those, the old anchors leave the bundles at once: what is "
-			      "left under them is refused"
-			    : "the old anchors leave the bundles one certificate life after their last certificate");
-	return NULL;
-}
-
-static bool confirmed(bool yes)
-{
-	char answer[16] = "";
-	if (yes)
-		return true;
-	if (!isatty(STDIN_FILENO))
-		return false;
-	(void)printf("type \"yes\" to go on: ");
-	(void)fflush(stdout);
-	return fgets(answer, sizeof answer, stdin) && strcmp(answer, "yes\n") == 0;
 }
 
 static struct fault *post(const struct cli_input *in, const char *path, json_t *body, json_t **ret)
@@ -119,10 +115,10 @@ static struct fault *rotate(
 	const struct cli_input *in, const char *authority, int64_t over_ms, bool compromised, bool dry_run, bool yes)
 {
 	json_t *o = NULL;
-	TRY(print_plan(in, authority, compromised));
+	TRY(trust_plan_print(in, authority, compromised, over_ms));
 	if (dry_run)
 		return NULL;
-	if (!confirmed(yes))
+	if (!trust_plan_confirmed(yes))
 		return fault_new(FAULT_DENIED, "not confirmed: nothing was done (--yes confirms)");
 	TRY(post(in, "/v1/trust/rotate",
 		json_pack("{s:s, s:I, s:b}", "authority", authority, "over_s", (json_int_t)(over_ms / 1000),
@@ -135,60 +131,107 @@ static struct fault *rotate(
 
 static struct fault *proceed(const struct cli_input *in, const char *authority)
 {
+	const char *node = in->options[OPTION_PROCEED];
+	bool all = in->options[OPTION_PROCEED_ALL];
 	json_t *o = NULL;
-	TRY(post(in, "/v1/trust/proceed", json_pack("{s:s}", "authority", authority), &o));
+	if (!node && in->name_count > 2)
+		node = in->names[2];
+	if (!node == !all)
+		return fault_new(FAULT_INVALID,
+			"name the NODE that is not to be waited for (leafcast trust status %s lists them), or give "
+			"--proceed-all",
+			authority);
+	TRY(post(in, "/v1/trust/proceed",
+		all ? json_pack("{s:s, s:b}", "authority", authority, "all", 1)
+		    : json_pack("{s:s, s:s}", "authority", authority, "node", node),
+		&o));
 	AUTO(mem_freep) char *who = text_escaped(text_or_dash(o, "passed_over"));
 	(void)printf("no longer waited for: %s\n", who);
 	json_decref(o);
 	return NULL;
 }
 
+static struct fault *pause_or_resume(const struct cli_input *in, const char *authority, bool on)
+{
+	json_t *o = NULL;
+	TRY(post(in, on ? "/v1/trust/pause" : "/v1/trust/resume", json_pack("{s:s}", "authority", authority), &o));
+	(void)printf(on ? "trust of %s stands still, also over restarts, until leafcast trust resume %s\n"
+			: "trust of %s goes on: leafcast trust status %s\n",
+		authority, authority);
+	json_decref(o);
+	return NULL;
+}
+
+/* What breaks is said before it is asked; without certificates under the anchors nothing does. */
 static struct fault *remove_old(const struct cli_input *in, const char *authority)
 {
 	json_t *o = NULL;
-	TRY(post(in, "/v1/trust/remove",
-		json_pack("{s:s, s:b}", "authority", authority, "force", in->options[OPTION_FORCE] != NULL), &o));
+	bool force = in->options[OPTION_FORCE];
+	if (force || in->options[OPTION_DRY_RUN])
+		TRY(trust_plan_print_removal(in, authority));
+	if (in->options[OPTION_DRY_RUN])
+		return NULL;
+	if (force && !trust_plan_confirmed(in->options[OPTION_YES]))
+		return fault_new(FAULT_DENIED, "not confirmed: nothing was done (--yes confirms)");
+	TRY(post(in, "/v1/trust/remove", json_pack("{s:s, s:b}", "authority", authority, "force", force), &o));
 	(void)printf("%lld anchors left the bundles\n", (long long)json_integer_value(json_object_get(o, "removed")));
 	json_decref(o);
 	return NULL;
 }
 
-static struct fault *run(const struct cli_input *in)
+static struct fault *change(const struct cli_input *in, const char *verb, const char *authority)
 {
-	const char *verb = in->names[0], *authority = in->name_count > 1 ? in->names[1] : NULL;
 	int64_t over_ms = OVER_DEFAULT_MS;
-	if (strcmp(verb, "status") == 0)
-		return status(in, authority);
-	if (strcmp(verb, "rotate") != 0 && strcmp(verb, "proceed") != 0 && strcmp(verb, "remove") != 0)
-		return fault_new(FAULT_INVALID,
-			"trust does not know \"%.40s\"; it takes status, rotate, proceed or remove", verb);
-	if (!authority)
-		return fault_new(FAULT_INVALID, "trust %s takes an authority", verb);
 	if (in->options[OPTION_OVER] && !duration_parse(in->options[OPTION_OVER], &over_ms))
 		return fault_new(FAULT_INVALID, "--over takes a duration such as 0s, 10m or 2h");
+	if (strcmp(verb, "proceed") == 0 || in->options[OPTION_PROCEED] || in->options[OPTION_PROCEED_ALL])
+		return proceed(in, authority);
+	if (in->name_count > 2)
+		return fault_new(FAULT_INVALID, "trust %s takes one authority", verb);
 	if (strcmp(verb, "rotate") == 0)
 		return rotate(in, authority, over_ms, false, in->options[OPTION_DRY_RUN], in->options[OPTION_YES]);
-	return strcmp(verb, "proceed") == 0 ? proceed(in, authority) : remove_old(in, authority);
+	if (strcmp(verb, "remove") == 0)
+		return remove_old(in, authority);
+	return pause_or_resume(in, authority, strcmp(verb, "pause") == 0);
+}
+
+static struct fault *run(const struct cli_input *in)
+{
+	static const char *const verbs[] = {"rotate", "proceed", "pause", "resume", "remove"};
+	const char *verb = in->names[0], *authority = in->name_count > 1 ? in->names[1] : NULL;
+	if (strcmp(verb, "status") == 0)
+		return status(in, authority);
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (strcmp(verb, verbs[i]) == 0)
+			return authority ? change(in, verb, authority)
+					 : fault_new(FAULT_INVALID, "trust %s takes an authority", verb);
+	return fault_new(FAULT_INVALID,
+		"trust does not know \"%.40s\"; it takes status, rotate, proceed, pause, resume or remove", verb);
 }
 
 const struct cli_command cli_trust = {
 	.name = "trust",
-	.arguments = "status|rotate|proceed|remove [AUTHORITY]",
+	.arguments = "status|rotate|proceed|pause|resume|remove [AUTHORITY [NODE]]",
 	.summary = "see and change which anchors proxies trust",
-	.text = "status     the anchors of each authority, the certificates under each, and who does not hold it yet\n"
+	.text = "status     the anchors of each authority, the certificates under each, and who does not hold it yet; "
+		"of one "
+		"authority every node\n"
 		"rotate     a new root for an authority that leafcast keeps itself, then new certificates under it\n"
-		"proceed    wait no longer for the proxies that do not hold a new anchor; they are named\n"
+		"proceed    wait no longer for the proxies with this node.id, which do not hold a new anchor\n"
+		"pause      no step of a change of trust is done until resume; renewals go on\n"
 		"remove     take the anchors that an authority shows no more out of the bundles now\n\n"
 		"Each step outlives a restart. Of other authorities (Vault, step-ca) the roots are changed there; the "
 		"rest "
 		"follows.\n\n"
 		"example: leafcast trust rotate mesh --over 1h",
 	.options = {[OPTION_OVER] = {"over", "TIME", "rotate: how long the new certificates may take (default 10m)"},
-		[OPTION_FORCE] = {"force", NULL, "remove: also while certificates under them are served"},
-		[OPTION_DRY_RUN] = {"dry-run", NULL, "rotate: show the plan alone"},
-		[OPTION_YES] = {"yes", NULL, "rotate: do not ask"}},
+		[OPTION_PROCEED] = {"proceed", "NODE", "the same as proceed AUTHORITY NODE"},
+		[OPTION_PROCEED_ALL] = {"proceed-all", NULL, "proceed: wait for nobody any more"},
+		[OPTION_FORCE] = {"force", NULL, "remove: also while certificates under them are served; asks"},
+		[OPTION_DRY_RUN] = {"dry-run", NULL, "rotate, remove: show the plan alone"},
+		[OPTION_YES] = {"yes", NULL, "rotate, remove --force: do not ask"}},
 	.names_min = 1,
-	.names_max = 2,
+	.names_max = 3,
 	.run = run,
 };
 
@@ -200,9 +243,10 @@ static struct fault *revoke_one(const struct cli_input *in, const char *name)
 		     "2. the authority revokes the old certificate, where it can\n"
 		     "3. the old key is destroyed\n",
 		safe);
+	TRY(trust_plan_print_streams(in, name));
 	if (in->options[COMPROMISE_DRY_RUN])
 		return NULL;
-	if (!confirmed(in->options[COMPROMISE_YES]))
+	if (!trust_plan_confirmed(in->options[COMPROMISE_YES]))
 		return fault_new(FAULT_DENIED, "not confirmed: nothing was done (--yes confirms)");
 	TRY(post(in, "/v1/revoke", json_pack("{s:s, s:s}", "name", name, "reason", "key-compromise"), &o));
 	AUTO(mem_freep) char *outcome = text_escaped(text_or_dash(o, "outcome"));

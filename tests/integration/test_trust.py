@@ -82,7 +82,17 @@ def test_refusals(folder):
     fleet = Fleet(folder, "1h")
     server = fleet.leafcast
     for args, words in ((["rotate", "nobody", "--yes"], "no anchor"), (["remove", "mesh"], "shows every anchor"),
-                        (["proceed", "mesh"], "waiting for anybody"), (["x"], "status, rotate"),
+                        (["proceed", "mesh", "n"], "waiting for anybody"), (["proceed", "mesh"], "name the NODE"),
+                        (["rotate", "mesh", "--proceed-all"], "waiting for anybody"), (["x"], "status, rotate"),
+                        (["proceed", "mesh", "n", "--proceed-all"], "name the NODE"),
+                        (["resume", "mesh"], "is not paused"), (["pause", "nobody"], "no authority nobody"),
+                        (["pause"], "takes an authority"), (["pause", "mesh", "x"], "takes one authority"),
                         (["rotate"], "takes an authority"), (["rotate", "mesh", "--over", "x"], "duration")):
         assert words in server.cli("trust", *args, code=1).stderr
+    server.cli("trust", "pause", "mesh")
+    assert "paused already" in server.cli("trust", "pause", "mesh", code=1).stderr
+    assert "leafcast trust resume mesh" in server.cli("trust", "rotate", "mesh", "--yes", code=1).stderr
+    server.cli("trust", "resume", "mesh")
+    assert "nothing of it breaks" in server.cli("trust", "remove", "mesh", "--dry-run").stdout
+    assert "not confirmed" in server.cli("trust", "remove", "mesh", "--force", code=1).stderr
     assert "NAME of a secret" in server.cli("compromise", code=1).stderr

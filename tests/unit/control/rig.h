@@ -64,6 +64,7 @@ struct rig {
 	struct rig_fake fakes[RIG_FAKES];
 	struct clock clock;
 	int64_t shift_ms; /* of the wall clock */
+	int64_t skip_ms;  /* of both clocks: patience ends sooner; timers go on as they are */
 	int64_t stand_ms; /* if not 0: the wall clock stands still here */
 	struct loop *loop;
 	struct jobs *jobs;
@@ -86,13 +87,13 @@ struct rig {
 static int64_t rig_wall(void *arg)
 {
 	const struct rig *r = arg;
-	return r->stand_ms ? r->stand_ms : clock_wall_ms(clock_system()) + r->shift_ms;
+	return r->stand_ms ? r->stand_ms : clock_wall_ms(clock_system()) + r->shift_ms + r->skip_ms;
 }
 
 static int64_t rig_mono(void *arg)
 {
-	(void)arg;
-	return clock_mono_ms(clock_system());
+	const struct rig *r = arg;
+	return clock_mono_ms(clock_system()) + r->skip_ms;
 }
 
 static inline struct told *rig_note(struct rig *r, enum told_what what, uint64_t seq)

@@ -90,9 +90,15 @@ static void new_key_first(void **state)
 	assert_true(rig_last(r, TOLD_REVOKED, "web")->seq > rig_last(r, TOLD_PUBLISH, "web")->seq);
 	assert_int_equal(r->fakes[0].ca->revocations, 0); /* its proxy still holds the old one */
 	assert_false(r->done);
+	r->node = "who refuses the new one";
+	r->stream = 9;
+	rig_report(r, REPORT_WANTED, 7, "web", NULL);
 	rig_report(r, REPORT_NACKED, 7, "web", now);
 	assert_string_equal(rig_last(r, TOLD_QUARANTINE, "web")->fallback, "");
 	assert_int_equal(rig_last(r, TOLD_QUARANTINE, "web")->older_count, 0);
+	rig_report(r, REPORT_GONE, 7, "web", NULL);
+	r->node = NULL;
+	r->stream = 0;
 	rig_report(r, REPORT_ACKED, 7, "web", now);
 	must(finish(r));
 	assert_int_equal(r->fakes[0].ca->revocations, 1);
@@ -147,6 +153,8 @@ static void tried_until_done(void **state)
 	rig_stop(r);
 	r->fakes[0].ca = NULL;
 	rig_start(r, yaml); /* it goes on after a restart */
+	rig_until(r, rig_last(r, TOLD_REVOKED, "web"));
+	r->skip_ms += MS_PER_MIN; /* proxies have had time to come back */
 	rig_until(r, r->fakes[0].ca && r->fakes[0].ca->revocations == 1);
 	assert_string_equal(r->fakes[0].ca->revoked, serial);
 	rig_until(r, versions(r) == 1);
@@ -168,6 +176,8 @@ static void restarted_before_there_was_a_new_one(void **state)
 	refused(finish(r), FAULT_CONFLICT, "revoked already");
 	rig_stop(r);
 	rig_start(r, yaml);
+	rig_until(r, rig_last(r, TOLD_REVOKED, "web"));
+	r->skip_ms += MS_PER_MIN;
 	rig_until(r, r->fakes[0].ca->revocations == 1);
 	assert_string_equal(r->fakes[0].ca->revoked, serial);
 	served(r, now, ignored);
@@ -183,6 +193,8 @@ static void an_end_in_the_middle(void **state)
 	rig_stop(r);
 	refused(TAKE(r->fault), FAULT_UNAVAILABLE, "stopping");
 	rig_start(r, yaml);
+	rig_until(r, rig_last(r, TOLD_REVOKED, "web"));
+	r->skip_ms += MS_PER_MIN;
 	rig_until(r, r->fakes[0].ca->revocations == 1);
 }
 

@@ -26,6 +26,8 @@ static const struct {
 	{"away, the soak has passed", {.since_ms = 1300}, 1500, TRUST_WAIT_NONE},
 	{"away for a leaf life", {.since_ms = 900}, 1200, TRUST_WAIT_NONE},
 	{"away for nearly a leaf life", {.since_ms = 900}, 1199, TRUST_WAIT_AWAY},
+	{"connected, silent, passed over", {.connected = true, .passed = true, .since_ms = 900}, 1001, TRUST_WAIT_NONE},
+	{"away, passed over", {.passed = true, .since_ms = 1300}, 1499, TRUST_WAIT_NONE},
 	{"away, but it held it", {.holds = true, .since_ms = 1100}, 1101, TRUST_WAIT_NONE},
 };
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 #include "base/anchors.h"
@@ -95,7 +96,7 @@ static void it_survives_being_stored(void **state)
 	show(r, 0, 2, 100);
 	show(r, 1, 2, 200);
 	*of(r, 1) = (struct trust_anchor){
-		of(r, 1)->cert, of(r, 1)->info, of(r, 1)->sha256, of(r, 1)->subject, 1, 2, 3, 4, 5};
+		of(r, 1)->cert, of(r, 1)->info, of(r, 1)->sha256, of(r, 1)->subject, 1, 2, 3, 4, 5, NULL, 0};
 	assert_null(trust_record_encode(r, &bytes));
 	assert_null(trust_record_decode(bytes, &back));
 	assert_int_equal(trust_record_count(back), 3);
@@ -110,6 +111,56 @@ static void it_survives_being_stored(void **state)
 	secret_free(bytes);
 	trust_record_free(r);
 	trust_record_free(back);
+}
+
+/* Names are the peers', whatever bytes they hold. */
+static void who_is_passed_over(void **state)
+{
+	static const char odd[] = "n\n\xff\\\x1b";
+	struct trust_record *r = trust_record_new(), *back = NULL;
+	struct secret *bytes = NULL;
+	char node[16];
+	(void)state;
+	show(r, 0, 2, 100);
+	struct trust_anchor *a = of(r, 1);
+	assert_true(trust_anchor_pass(a, odd, "uid 1", "uid 0", 7));
+	assert_true(trust_anchor_pass(a, odd, "uid 1", "uid 2", 8)); /* already: the first stands */
+	assert_int_equal(a->passed_count, 1);
+	for (int i = 1; i < TRUST_PASSED_MAX; i++) {
+		(void)snprintf(node, sizeof node, "n%d", i);
+		assert_true(trust_anchor_pass(a, node, "uid 1", "uid 0", 7));
+	}
+	assert_false(trust_anchor_pass(a, "one more", "uid 1", "uid 0", 7));
+	assert_null(trust_record_encode(r, &bytes));
+	assert_null(trust_record_decode(bytes, &back));
+	a = of(back, 1);
+	assert_int_equal(a->passed_count, TRUST_PASSED_MAX);
+	const struct trust_passed *p = trust_anchor_passed(a, odd, "uid 1");
+	assert_non_null(p);
+	assert_string_equal(p->by, "uid 0");
+	assert_int_equal(p->at_ms, 7);
+	assert_null(trust_anchor_passed(a, odd, "uid 2"));
+	assert_null(trust_anchor_passed(a, "n", "uid 1"));
+	assert_null(trust_anchor_passed(of(back, 0), odd, "uid 1"));
+	secret_free(bytes);
+	trust_record_free(r);
+	trust_record_free(back);
+}
+
+static void what_is_shown_is_not_dropped(void **state)
+{
+	struct trust_record *r = trust_record_new();
+	char gone[65];
+	(void)state;
+	show(r, 0, 2, 100);
+	show(r, 1, 1, 200);
+	(void)snprintf(gone, sizeof gone, "%s", of(r, 0)->sha256);
+	assert_false(trust_record_drop(r, of(r, 1)->sha256));
+	assert_false(trust_record_drop(r, ""));
+	assert_true(trust_record_drop(r, gone));
+	assert_false(trust_record_drop(r, gone));
+	assert_int_equal(anchors_count(trust_record_anchors(r)), 1);
+	trust_record_free(r);
 }
 
 static void an_empty_one_survives_too(void **state)
@@ -190,6 +241,8 @@ int main(void)
 		cmocka_unit_test(it_follows_what_is_shown),
 		cmocka_unit_test(the_earlier_go_a_life_after_their_last_use),
 		cmocka_unit_test(it_survives_being_stored),
+		cmocka_unit_test(who_is_passed_over),
+		cmocka_unit_test(what_is_shown_is_not_dropped),
 		cmocka_unit_test(an_empty_one_survives_too),
 		cmocka_unit_test(damage_is_told),
 		cmocka_unit_test(the_earlier_are_bounded),

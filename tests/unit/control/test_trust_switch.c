@@ -167,6 +167,180 @@ static void a_nack_holds_it_until_the_last_fifth(void **state)
 	assert_null(r->fault);
 }
 
+/* --- an operator passes over, and pauses --- */
+
+static char passed_over[256];
+
+static void on_passed(void *arg, struct fault *f, const char *who)
+{
+	(void)snprintf(passed_over, sizeof passed_over, "%s", who ? who : "");
+	rig_on_done(arg, f);
+}
+
+static void proceed(struct rig *r, const char *node)
+{
+	r->done = false;
+	fault_free(TAKE(r->fault));
+	control_trust_proceed(r->control, "ca", node, "uid 0", on_passed, r);
+	rig_until(r, r->done);
+}
+
+static void pause_trust(struct rig *r, bool on)
+{
+	r->done = false;
+	fault_free(TAKE(r->fault));
+	control_trust_pause(r->control, "ca", on, "uid 0", rig_on_done, r);
+	rig_until(r, r->done);
+}
+
+static void is_refused(struct rig *r, enum fault_code code, const char *words)
+{
+	assert_non_null(r->fault);
+	assert_int_equal(fault_code(r->fault), code);
+	if (!strstr(fault_text(r->fault), words))
+		fail_msg("no \"%s\" in: %s", words, fault_text(r->fault));
+	fault_free(TAKE(r->fault));
+}
+
+/* Two bundles' subscribers under two identities, none of which takes the new root. */
+static void two_that_do_not_answer(struct rig *r)
+{
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	r->node = "node-2";
+	r->stream++;
+	rig_report(r, REPORT_WANTED, 8, "roots", NULL);
+	rig_report(r, REPORT_ACKED, 8, "roots", roots_version(r));
+	r->node = NULL;
+	r->stream--;
+	switch_root(r);
+	rotate_is_held(r, "node-2");
+}
+
+struct seen_verifiers {
+	size_t passed, silent;
+};
+
+static void see_verifier(void *arg, const struct control_verifier *v)
+{
+	struct seen_verifiers *n = arg;
+	n->silent += strcmp(v->state, "silent") == 0;
+	if (strcmp(v->state, "passed over") != 0)
+		return;
+	n->passed++;
+	assert_string_equal(v->passed_by, "uid 0");
+	assert_string_equal(v->node, "node-2");
+}
+
+static void see_anchor(void *arg, const struct control_anchor *a)
+{
+	struct rig *r = arg;
+	struct seen_verifiers n = {0, 0};
+	if (a->ready_ms)
+		return;
+	control_each_verifier(r->control, "ca", a->sha256, see_verifier, &n);
+	assert_int_equal(n.passed, 1);
+	assert_int_equal(n.silent, 1);
+}
+
+static void one_is_passed_over_by_name(void **state)
+{
+	struct rig *r = *state;
+	two_that_do_not_answer(r);
+	proceed(r, "node-3");
+	is_refused(r, FAULT_NOT_FOUND, "node-1");
+	proceed(r, "node-2");
+	assert_null(r->fault);
+	assert_non_null(strstr(passed_over, "node \"node-2\" (uid 8)"));
+	assert_null(strstr(passed_over, "node-1"));
+	control_each_anchor(r->control, see_anchor, r);
+	assert_non_null(strstr(rig_audited(r, "trust.proceed_ordered"), "node-2"));
+	rotate_is_held(r, "node-1"); /* that one is still waited for */
+	assert_true(web_is_under(r, &r->fakes[0].root));
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	rig_until(r, web_is_under(r, &next_root));
+}
+
+/* Another one under that name is another one. */
+static void who_is_passed_over_is_an_identity_with_a_name(void **state)
+{
+	struct rig *r = *state;
+	two_that_do_not_answer(r);
+	proceed(r, "node-2");
+	assert_null(r->fault);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	r->node = "node-2";
+	r->stream = 20;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	r->node = NULL;
+	rotate_is_held(r, "(uid 7) has not taken roots");
+}
+
+static void all_are_passed_over(void **state)
+{
+	struct rig *r = *state;
+	two_that_do_not_answer(r);
+	proceed(r, NULL);
+	assert_null(r->fault);
+	assert_non_null(strstr(passed_over, "node-1"));
+	assert_non_null(strstr(passed_over, "node-2"));
+	rig_until(r, web_is_under(r, &next_root));
+	proceed(r, NULL);
+	is_refused(r, FAULT_CONFLICT, "waiting for anybody");
+	assert_non_null(strstr(rig_audited(r, "trust.proceed_all_ordered"), "node-1"));
+}
+
+static void passed_over_is_remembered_over_a_restart(void **state)
+{
+	struct rig *r = *state;
+	two_that_do_not_answer(r);
+	proceed(r, "node-2");
+	rig_stop(r);
+	rig_start(r, yaml);
+	const struct pki_ca both[] = {r->fakes[0].root, next_root};
+	fake_ca_show(r->fakes[0].ca, both, 2);
+	r->fakes[0].ca->script.root = &next_root;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	r->node = "node-2";
+	r->stream++;
+	rig_report(r, REPORT_WANTED, 8, "roots", NULL);
+	r->shift_ms += 61 * MS_PER_S; /* the time to come back */
+	rotate(r);
+	fault_free(TAKE(r->fault)); /* perhaps before it was looked */
+	rig_until(r, web_is_under(r, &next_root));
+}
+
+static void paused_nothing_moves(void **state)
+{
+	struct rig *r = *state;
+	rig_report(r, REPORT_WANTED, 7, "roots", NULL);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r));
+	pause_trust(r, false);
+	is_refused(r, FAULT_CONFLICT, "is not paused");
+	pause_trust(r, true);
+	assert_null(r->fault);
+	pause_trust(r, true);
+	is_refused(r, FAULT_CONFLICT, "paused already, by uid 0");
+	switch_root(r);
+	rig_report(r, REPORT_ACKED, 7, "roots", roots_version(r)); /* it holds it: only the pause is in the way */
+	rotate_is_held(r, "trust of authority ca is paused");
+	proceed(r, NULL);
+	is_refused(r, FAULT_CONFLICT, "leafcast trust resume ca");
+	assert_non_null(strstr(rig_audited(r, "trust.paused"), "uid 0"));
+	rig_stop(r); /* a restart changes nothing about it */
+	rig_start(r, yaml);
+	const struct pki_ca both[] = {r->fakes[0].root, next_root};
+	fake_ca_show(r->fakes[0].ca, both, 2);
+	r->fakes[0].ca->script.root = &next_root;
+	r->shift_ms += 61 * MS_PER_S;
+	rotate_is_held(r, "paused");
+	pause_trust(r, false);
+	assert_null(r->fault);
+	rig_until(r, web_is_under(r, &next_root));
+	assert_non_null(strstr(rig_audited(r, "trust.resumed"), "uid 0"));
+}
+
 static void nobody_subscribed_is_no_hold(void **state)
 {
 	struct rig *r = *state;
@@ -291,6 +465,11 @@ int main(void)
 		with_rig(the_leaf_waits_for_the_ack_of_the_bundle),
 		with_rig(an_ack_of_the_former_bundle_is_not_enough),
 		with_rig(a_nack_holds_it_until_the_last_fifth),
+		with_rig(one_is_passed_over_by_name),
+		with_rig(who_is_passed_over_is_an_identity_with_a_name),
+		with_rig(all_are_passed_over),
+		with_rig(passed_over_is_remembered_over_a_restart),
+		with_rig(paused_nothing_moves),
 		with_rig(nobody_subscribed_is_no_hold),
 		with_rig(who_went_away_is_waited_for_until_the_soak_has_passed),
 		with_rig(made_up_nodes_push_out_nobody_else),

@@ -1,0 +1,162 @@
+#include "daemon/cli/trust_plan.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/mem.h"
+#include "base/text.h"
+#include "daemon/cli/internal.h"
+
+/* Silent proxies are waited for so long (control/trust_orders.c, control/revoke.c), in seconds. */
+enum { ACKS_AFTER_COMPROMISE_S = 60, ACKS_OF_ONE_S = 30, ASKED_S = 30 };
+
+static long long number(const json_t *o, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(o, key));
+}
+
+static bool is_of(const json_t *a, const char *authority)
+{
+	return strcmp(text_or_dash(a, "authority"), authority) == 0;
+}
+
+void trust_plan_print_nodes(const json_t *o, const char *authority)
+{
+	static const char *const heads[] = {"ANCHOR SHA-256", "NODE", "IDENTITY", "BUNDLE", "STATE", "SINCE"};
+	struct table *t = table_new(heads, ARRAY_LEN(heads));
+	size_t i, n;
+	long long unshown = 0;
+	json_t *a, *v;
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		if (!is_of(a, authority))
+			continue;
+		AUTO(mem_freep)
+		char *sha = mem_strndup(text_or_dash(a, "sha256"), strnlen(text_or_dash(a, "sha256"), 16));
+		json_array_foreach(json_object_get(a, "nodes"), n, v)
+		{
+			AUTO(mem_freep) char *since = relative_time(v, "since", text_or_dash(o, "now"));
+			bool passed = !json_is_null(json_object_get(v, "passed_by"));
+			AUTO(mem_freep)
+			char *state = mem_printf("%s%s%s", text_or_dash(v, "state"), passed ? " by " : "",
+				passed ? text_or_dash(v, "passed_by") : "");
+			const char *cells[] = {sha, text_or_dash(v, "node"), text_or_dash(v, "identity"),
+				text_or_dash(v, "bundle"), state, since};
+			table_add(t, cells);
+		}
+		long long all = number(a, "holding") + number(a, "missing");
+		unshown += all > (long long)n ? all - (long long)n : 0;
+	}
+	(void)putchar('\n');
+	table_print(t);
+	table_free(t);
+	if (unshown)
+		(void)printf("and %lld more\n", unshown);
+}
+
+static void print_time(const json_t *reach, bool compromised, int64_t over_ms)
+{
+	long long certificates = number(reach, "certificates"), rate = number(reach, "rate"), seconds = over_ms / 1000;
+	if (rate && certificates / rate > seconds)
+		seconds = certificates / rate;
+	(void)printf(
+		"it touches %lld nodes that are connected, %lld certificates and %lld bundles; new certificates take "
+		"about %lld s",
+		number(reach, "nodes"), certificates, number(reach, "bundles"), seconds);
+	if (rate)
+		(void)printf(" (at most %lld requests a second)", rate);
+	(void)printf(", once every node has taken the new root");
+	if (compromised)
+		(void)printf("; then silent nodes have up to %d s, and the old anchors leave", ACKS_AFTER_COMPROMISE_S);
+	(void)putchar('\n');
+}
+
+struct fault *trust_plan_print(const struct cli_input *in, const char *authority, bool compromised, int64_t over_ms)
+{
+	json_t *o = NULL, *a, *reach = NULL;
+	size_t i, anchors = 0;
+	TRY(client_call(in, "/v1/trust", NULL, false, &o));
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		anchors += is_of(a, authority);
+	}
+	json_array_foreach(json_object_get(o, "authorities"), i, a)
+	{
+		if (strcmp(text_or_dash(a, "name"), authority) == 0)
+			reach = a;
+	}
+	if (!anchors || !reach) {
+		json_decref(o);
+		return fault_new(FAULT_NOT_FOUND, "no anchor of authority %s is known", authority);
+	}
+	(void)printf(
+		"1. authority %s makes a new root; every bundle with its anchors shows it beside the old one\n"
+		"2. as the proxies that hold such a bundle have ACKed it, %lld certificates are issued anew\n"
+		"   (silent ones are waited for; leafcast trust status names them, trust proceed passes over one)\n"
+		"3. %s\n",
+		authority, number(reach, "certificates"),
+		compromised ? "when the proxies have taken those, the old anchors leave the bundles at once: what is "
+			      "left under them is refused"
+			    : "the old anchors leave the bundles one certificate life after their last certificate");
+	print_time(reach, compromised, over_ms);
+	trust_plan_print_nodes(o, authority);
+	json_decref(o);
+	return NULL;
+}
+
+struct fault *trust_plan_print_removal(const struct cli_input *in, const char *authority)
+{
+	json_t *o = NULL, *a;
+	size_t i;
+	long long leaves = 0;
+	TRY(client_call(in, "/v1/trust", NULL, false, &o));
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		if (!is_of(a, authority) || json_is_null(json_object_get(a, "gone")))
+			continue;
+		AUTO(mem_freep) char *subject = text_escaped(text_or_dash(a, "subject"));
+		leaves += number(a, "leaves");
+		(void)printf(
+			"anchor %.16s (%s) leaves every bundle; %lld nodes hold it, %lld certificates under it are "
+			"served\n",
+			text_or_dash(a, "sha256"), subject, number(a, "holding"), number(a, "leaves"));
+	}
+	if (leaves)
+		(void)printf("new connections with those %lld certificates will FAIL until they are replaced: leafcast "
+			     "rotate --authority %s --over 0s\n",
+			leaves, authority);
+	else
+		(void)puts("no certificate that leafcast serves is under them: nothing of it breaks");
+	json_decref(o);
+	return NULL;
+}
+
+struct fault *trust_plan_print_streams(const struct cli_input *in, const char *name)
+{
+	json_t *o = NULL, *s;
+	size_t i;
+	long long streams = 0;
+	TRY(client_call(in, "/v1/status", NULL, false, &o));
+	json_array_foreach(json_object_get(o, "secrets"), i, s)
+	{
+		if (strcmp(text_or_dash(s, "entry"), name) == 0 || strcmp(text_or_dash(s, "name"), name) == 0)
+			streams += number(s, "subscribers");
+	}
+	json_decref(o);
+	(void)printf(
+		"it goes to %lld streams of proxies; seconds where all of them and the authority answer, else up to "
+		"%d s for silent ones and %d s for each try at the authority\n",
+		streams, ACKS_OF_ONE_S, ASKED_S);
+	return NULL;
+}
+
+bool trust_plan_confirmed(bool yes)
+{
+	char answer[16] = "";
+	if (yes)
+		return true;
+	if (!isatty(STDIN_FILENO))
+		return false;
+	(void)printf("type \"yes\" to go on: ");
+	(void)fflush(stdout);
+	return fgets(answer, sizeof answer, stdin) && strcmp(answer, "yes\n") == 0;
+}
