@@ -6,14 +6,13 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/child.h"
+#include "base/io/child_env.h"
 #include "base/io/loop.h"
 #include "base/mem.h"
+#include "base/redact.h"
 #include "base/table.h"
 #include "ca-client/exec_internal.h"
-#include "ca-client/exec_redact.h"
 #include "ca-client/exec_words.h"
-
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* sysexits.h, as far as a code says more than that it did not work. */
 enum { EX_USAGE = 64, EX_DATAERR = 65, EX_NOPERM = 77, EX_CONFIG = 78 };
@@ -41,14 +40,14 @@ static struct fault *fault_of_exit(const struct child_result *r, const char *sai
 /* What was handed over by the environment is not to come back in a message. */
 struct secrets {
 	const char *values[EXEC_ENVIRONMENT_MAX];
-	struct exec_hidden hide;
+	struct redact_hidden hide;
 };
 
-static const struct exec_hidden *hidden(const struct exec *e, struct secrets *s)
+static const struct redact_hidden *hidden(const struct exec *e, struct secrets *s)
 {
 	for (size_t i = 0; i < e->o.environment_count; i++)
 		s->values[i] = getenv(e->o.environment[i]);
-	s->hide = (struct exec_hidden){s->values, e->o.environment_count};
+	s->hide = (struct redact_hidden){s->values, e->o.environment_count};
 	return &s->hide;
 }
 
@@ -59,8 +58,8 @@ static struct fault *fault_of_run(const struct exec *e, struct fault *f, const s
 		return NULL;
 	struct secrets s;
 	struct buf said = BUF_INIT;
-	const struct exec_hidden *hide = hidden(e, &s);
-	exec_redact(r->errors.data, r->errors.len, hide, &said);
+	const struct redact_hidden *hide = hidden(e, &s);
+	redact_add(r->errors.data, r->errors.len, hide, &said);
 	struct fault *told = f || r->signal ? NULL : exec_read_error(r->output.data, r->output.len, hide);
 	if (f && said.len) {
 		struct fault *with = fault_new(fault_code(f), "%s: %s", fault_text(f), buf_text(&said));
@@ -134,36 +133,22 @@ static void on_child(void *arg, struct fault *f, const struct child_result *r)
 
 /* --- the beginning of a run --- */
 
-static void add_variable(char **env, size_t *count, const char *name, const char *otherwise)
-{
-	const char *value = getenv(name);
-	if (value || otherwise)
-		env[(*count)++] = mem_printf("%s=%s", name, value ? value : otherwise);
-}
-
 static struct child *start_child(struct exec_run *run, const struct buf *told, int64_t timeout_ms)
 {
 	const struct exec_options *o = &run->owner->o;
 	const char *argv[EXEC_ARGUMENTS_MAX + 1] = {NULL};
-	char *env[EXEC_ENVIRONMENT_MAX + 2] = {NULL};
-	size_t count = 0;
+	struct child_env env = CHILD_ENV_INIT;
 	for (size_t i = 0; i < o->command_count; i++)
 		argv[i] = o->command[i];
-	add_variable(env, &count, "PATH", DEFAULT_PATH);
-	for (size_t i = 0; i < o->environment_count; i++)
-		if (strcmp(o->environment[i], "PATH") != 0)
-			add_variable(env, &count, o->environment[i], NULL);
+	child_env_inherit(&env, (const char *const *)o->environment, o->environment_count);
 	const struct child_request request = {.argv = argv,
-		.env = (const char *const *)env,
+		.env = child_env_list(&env),
 		.input = told->data,
 		.input_len = told->len,
 		.output_max = EXEC_ANSWER_MAX,
 		.timeout_ms = timeout_ms};
 	struct child *c = child_start(run->owner->ca.env.loop, &request, on_child, run);
-	for (size_t i = 0; i < count; i++) {
-		explicit_bzero(env[i], strlen(env[i]));
-		free(env[i]);
-	}
+	child_env_done(&env);
 	return c;
 }
 

@@ -9,8 +9,8 @@
 #include "base/io/json_memory.h"
 #include "base/mem.h"
 #include "base/pem.h"
+#include "base/redact.h"
 #include "base/text.h"
-#include "ca-client/exec_redact.h"
 
 /* Longest wait that an answer may ask for. */
 enum { RETRY_MAX_S = 24 * 3600, REQUEST_ID_MAX = 256, MESSAGE_MAX = 4096 };
@@ -171,7 +171,7 @@ static struct fault *fault_of_class(const char *class, const char *text, int64_t
 	return senseless("error.class is none of unavailable, throttled, denied, invalid");
 }
 
-static struct fault *read_error(json_t *error, const struct exec_hidden *hide)
+static struct fault *read_error(json_t *error, const struct redact_hidden *hide)
 {
 	static const char *const known[] = {"class", "message", "retry_after_s"};
 	const json_t *class = json_object_get(error, "class"), *message = json_object_get(error, "message"),
@@ -183,15 +183,15 @@ static struct fault *read_error(json_t *error, const struct exec_hidden *hide)
 		return senseless("error.retry_after_s is no whole number from 0 to 86400");
 	struct buf text = BUF_INIT;
 	const char *said = message ? json_string_value(message) : "no message";
-	exec_redact(said, strnlen(said, MESSAGE_MAX), hide, &text);
+	redact_add(said, strnlen(said, MESSAGE_MAX), hide, &text);
 	struct fault *f = fault_of_class(
 		json_string_value(class), buf_text(&text), wait ? json_integer_value(wait) * MS_PER_S : -1);
 	buf_free(&text);
 	return f;
 }
 
-static struct fault *read_answer(const void *text, size_t len, const struct exec_hidden *hide, const char *const *known,
-	size_t count, json_t **ret)
+static struct fault *read_answer(const void *text, size_t len, const struct redact_hidden *hide,
+	const char *const *known, size_t count, json_t **ret)
 {
 	static const char *const error_alone[] = {"error"};
 	AUTO(decrefp) json_t *answer = NULL;
@@ -258,7 +258,7 @@ static void answer_freep(struct ca_answer **a)
 	ca_answer_free(*a);
 }
 
-struct fault *exec_read_issue(const void *text, size_t len, const struct exec_hidden *hide, struct ca_answer **ret)
+struct fault *exec_read_issue(const void *text, size_t len, const struct redact_hidden *hide, struct ca_answer **ret)
 {
 	static const char *const known[] = {"chain", "anchors", "request_id", "renew"};
 	AUTO(decrefp) json_t *answer = NULL;
@@ -279,7 +279,7 @@ struct fault *exec_read_issue(const void *text, size_t len, const struct exec_hi
 	return NULL;
 }
 
-struct fault *exec_read_trust(const void *text, size_t len, const struct exec_hidden *hide, struct anchors **ret)
+struct fault *exec_read_trust(const void *text, size_t len, const struct redact_hidden *hide, struct anchors **ret)
 {
 	static const char *const known[] = {"anchors"};
 	AUTO(decrefp) json_t *answer = NULL;
@@ -287,13 +287,13 @@ struct fault *exec_read_trust(const void *text, size_t len, const struct exec_hi
 	return read_anchors(json_object_get(answer, "anchors"), ret);
 }
 
-struct fault *exec_read_revoke(const void *text, size_t len, const struct exec_hidden *hide)
+struct fault *exec_read_revoke(const void *text, size_t len, const struct redact_hidden *hide)
 {
 	AUTO(decrefp) json_t *answer = NULL;
 	return read_answer(text, len, hide, NULL, 0, &answer);
 }
 
-struct fault *exec_read_error(const void *text, size_t len, const struct exec_hidden *hide)
+struct fault *exec_read_error(const void *text, size_t len, const struct redact_hidden *hide)
 {
 	AUTO(decrefp) json_t *answer = NULL;
 	struct fault *f = parse(text, len, &answer);

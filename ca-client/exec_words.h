@@ -5,7 +5,7 @@
 #include "base/attr.h"
 #include "ca-client/ca.h"
 struct buf;
-struct exec_hidden;
+struct redact_hidden;
 struct fault;
 
 enum { EXEC_VERSION = 1, EXEC_ANSWER_MAX = 2 * 1024 * 1024 };
@@ -18,12 +18,12 @@ void exec_write_revoke(const char *authority, const struct ca_revocation *r, int
 /** {chain, anchors?, request_id?, renew?}; the caller owns *ret. CORRUPT: anything else, and it says what; what {error}
  * means is said by its class: unavailable, throttled, denied, invalid. hide: what its message must not repeat. */
 MUST_USE struct fault *exec_read_issue(
-	const void *text, size_t len, const struct exec_hidden *hide, struct ca_answer **ret);
+	const void *text, size_t len, const struct redact_hidden *hide, struct ca_answer **ret);
 /** {anchors} */
 MUST_USE struct fault *exec_read_trust(
-	const void *text, size_t len, const struct exec_hidden *hide, struct anchors **ret);
+	const void *text, size_t len, const struct redact_hidden *hide, struct anchors **ret);
 /** {} */
-MUST_USE struct fault *exec_read_revoke(const void *text, size_t len, const struct exec_hidden *hide);
+MUST_USE struct fault *exec_read_revoke(const void *text, size_t len, const struct redact_hidden *hide);
 /** The fault of {error}, or NULL where the text is something else. */
-MUST_USE struct fault *exec_read_error(const void *text, size_t len, const struct exec_hidden *hide);
+MUST_USE struct fault *exec_read_error(const void *text, size_t len, const struct redact_hidden *hide);
 #endif

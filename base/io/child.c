@@ -24,6 +24,7 @@ struct child {
 	struct timer *timer; /* for the limit; then the grace; then the drain; the next turn where nothing was begun */
 	char *program;
 	size_t output_max;
+	bool only_talk;
 	int64_t timeout_ms;
 	uv_process_t process;
 	uv_pipe_t pipes[PIPES];
@@ -150,7 +151,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *into)
 	struct child *c = s->data;
 	(void)into;
 	if (n > 0) {
-		if (s == (uv_stream_t *)&c->pipes[STDOUT])
+		if (s == (uv_stream_t *)&c->pipes[STDOUT] && !c->only_talk)
 			take_output(c, (size_t)n);
 		else
 			take_errors(c, (size_t)n);
@@ -264,6 +265,7 @@ struct child *child_start(struct loop *loop, const struct child_request *r, chil
 	c->arg = arg;
 	c->program = text_escaped(r->argv[0]);
 	c->output_max = r->output_max && r->output_max < CHILD_OUTPUT_MAX ? r->output_max : CHILD_OUTPUT_MAX;
+	c->only_talk = r->only_talk;
 	c->timeout_ms = r->timeout_ms;
 	c->result.output.wipe = c->result.errors.wipe = c->input.wipe = true;
 	buf_add(&c->input, r->input, r->input_len);

@@ -26,7 +26,8 @@ struct child_request {
 	const char *const *env;	 /* "NAME=value", the whole environment; ends with NULL */
 	const void *input;
 	size_t input_len;
-	size_t output_max;  /* at most CHILD_OUTPUT_MAX; 0: that much */
+	size_t output_max; /* at most CHILD_OUTPUT_MAX; 0: that much */
+	bool only_talk; /* its stdout is no answer: it is taken as stderr is, without a bound on how much it writes */
 	int64_t timeout_ms; /* from start; then SIGTERM, then SIGKILL */
 };
 

@@ -9,7 +9,7 @@
 #include "base/fault.h"
 #include "base/gate.h"
 #include "base/text.h"
-#include "ca-client/exec_redact.h"
+#include "base/redact.h"
 #include "ca-client/exec_words.h"
 #include "tests/fuzz/input.h"
 
@@ -37,7 +37,7 @@ static bool is_taken(struct fault *f)
 	return false;
 }
 
-static const struct exec_hidden nothing = {NULL, 0};
+static const struct redact_hidden nothing = {NULL, 0};
 
 static void try_issue(struct input *in)
 {
@@ -82,9 +82,9 @@ static void try_redact(struct input *in)
 {
 	static const char *const values[] = {NULL, hidden};
 	struct buf shown = BUF_INIT;
-	exec_redact(in->at, in->left, &(struct exec_hidden){values, ARRAY_LEN(values)}, &shown);
+	redact_add(in->at, in->left, &(struct redact_hidden){values, ARRAY_LEN(values)}, &shown);
 	check_text(buf_text(&shown));
-	invariant(shown.len <= EXEC_REDACT_MAX + 3 * EXEC_REDACT_LINES && !strstr(buf_text(&shown), hidden));
+	invariant(shown.len <= REDACT_MAX + 3 * REDACT_LINES && !strstr(buf_text(&shown), hidden));
 	buf_free(&shown);
 }
 

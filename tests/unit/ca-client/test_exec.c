@@ -21,7 +21,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ca-client/exec.h"
-#include "ca-client/exec_redact.h"
 #include "certs.h"
 
 #define PATIENCE_MS (INT64_C(20) * MS_PER_S)
@@ -558,34 +557,6 @@ static void revokes_where_it_can(void **state)
 	sk_X509_free(chain);
 }
 
-static void what_is_secret_is_cut(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *text, *shown;
-	} rows[] = {
-		{"", ""},
-		{"plain words", "plain words"},
-		{"a\nb\nc\nd\ne\n", "b | c | d | e"},
-		{"cannot open /etc/ssl/private/ca.key: denied", "cannot open /etc/ssl/private/ca.key: denied"},
-		{"/usr/lib/x86_64-linux-gnu/engines-3", "/usr/lib/x86_64-linux-gnu/engines-3"},
-		{"password=hunter2 was wrong", "password=[cut]"},
-		{"Authorization: Bearer abc", "Authorization: [cut]"},
-		{"got eyJhbGciOiJFUzI1NiIsImtpZCI6Imsx.e30.c2ln here", "got [cut] here"},
-		{"key 0123456789abcdef0123456789abcdef", "key [cut]"},
-		{"-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\nso", "[cut] | [cut] | [cut] | so"},
-		{"with thevalue in", "with [cut] in"},
-		{"\x1b[31mred", "\\x1b[31mred"},
-	};
-	static const char *const values[] = {NULL, "thevalue"};
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct buf b = BUF_INIT;
-		exec_redact(rows[i].text, strlen(rows[i].text), &(struct exec_hidden){values, ARRAY_LEN(values)}, &b);
-		assert_string_equal(buf_text(&b), rows[i].shown);
-		buf_free(&b);
-	}
-}
-
 int main(void)
 {
 #define WITH_RIG(test) cmocka_unit_test_setup_teardown(test, open_rig, close_rig)
@@ -603,7 +574,6 @@ int main(void)
 		WITH_RIG(anchors_are_asked_for_again),
 		WITH_RIG(a_bad_root_file_is_said),
 		WITH_RIG(revokes_where_it_can),
-		cmocka_unit_test(what_is_secret_is_cut),
 	};
 	return cmocka_run_group_tests(tests, make_all, free_all);
 }

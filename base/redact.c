@@ -1,4 +1,4 @@
-#include "ca-client/exec_redact.h"
+#include "base/redact.h"
 #include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
@@ -109,10 +109,10 @@ static bool begins_with(struct line l, const char *text)
 }
 
 /* The last lines that say something, oldest first. */
-static size_t last_lines(const char *text, size_t len, struct line ret[EXEC_REDACT_LINES])
+static size_t last_lines(const char *text, size_t len, struct line ret[REDACT_LINES])
 {
 	size_t count = 0;
-	while (len && count < EXEC_REDACT_LINES) {
+	while (len && count < REDACT_LINES) {
 		size_t end = len;
 		while (len && text[len - 1] != '\n')
 			len--;
@@ -127,9 +127,9 @@ static size_t last_lines(const char *text, size_t len, struct line ret[EXEC_REDA
 	return count;
 }
 
-void exec_redact(const void *text, size_t len, const struct exec_hidden *hide, struct buf *ret)
+void redact_add(const void *text, size_t len, const struct redact_hidden *hide, struct buf *ret)
 {
-	struct line lines[EXEC_REDACT_LINES];
+	struct line lines[REDACT_LINES];
 	size_t count = last_lines(text, len, lines), start = ret->len;
 	bool in_pem = false;
 	for (size_t i = 0; i < count; i++) {
@@ -140,7 +140,7 @@ void exec_redact(const void *text, size_t len, const struct exec_hidden *hide, s
 			buf_add_text(&one, CUT);
 		else
 			add_line(lines[i], hide->values, hide->count, &one);
-		if (ret->len - start + one.len <= EXEC_REDACT_MAX) {
+		if (ret->len - start + one.len <= REDACT_MAX) {
 			buf_add_text(ret, ret->len > start ? " | " : "");
 			buf_add(ret, one.data, one.len);
 		}
