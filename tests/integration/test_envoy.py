@@ -110,7 +110,7 @@ def test_start_and_rotation(scene):
         assert kept.serial == old.serial and kept.get("/up") == (200, "inner")
         updates = scene.envoy.context_updates("listener.ingress")
         new = scene.applied(SERVER_CERT, lambda: scene.target.put(SERVER_CERT, scene.leaf()))
-        wait.until(lambda: scene.serves(new), 5, "the new leaf in handshakes")
+        wait.until(lambda: scene.serves(new), 20, "the new leaf in handshakes")
         assert scene.envoy.context_updates("listener.ingress") == updates + 1
         assert kept.get() == (200, "ingress")
     assert new.serial in scene.envoy.serials() and old.serial not in scene.envoy.serials()
@@ -180,14 +180,14 @@ def test_server_lost_and_back(scene):
     connected = "sds.%s.control_plane.connected_state" % SERVER_CERT
     assert scene.envoy.stat(connected) == 1
     scene.target.server.kill()
-    wait.until(lambda: scene.envoy.stat(connected) == 0, 5, "Envoy sees the loss")
+    wait.until(lambda: scene.envoy.stat(connected) == 0, 20, "Envoy sees the loss")
     assert scene.serves(leaf)
     scene.target.server.start()
     scene.envoy.wait_stat(connected, 1, 30)
     new = scene.applied(CLIENT_CERT, lambda: scene.target.put(CLIENT_CERT, scene.leaf()))
     assert scene.serves(leaf) and scene.envoy.context_updates("listener.ingress") == updates
     new = scene.applied(SERVER_CERT, lambda: scene.target.put(SERVER_CERT, scene.leaf()))
-    wait.until(lambda: scene.serves(new), 5, "the rotation after the restart")
+    wait.until(lambda: scene.serves(new), 20, "the rotation after the restart")
 
 
 @EVERY
@@ -204,7 +204,7 @@ def test_unknown_name_and_its_late_arrival(scene):
     scene.port()
     assert refused(scene.port(), scene.folder.path, scene.authority, scene.client_leaf)
     leaf = scene.applied(SERVER_CERT, lambda: scene.target.put(SERVER_CERT, scene.leaf()))
-    wait.until(lambda: scene.serves(leaf), 5, "the late secret")
+    wait.until(lambda: scene.serves(leaf), 20, "the late secret")
 
 
 @EVERY
@@ -216,7 +216,7 @@ def test_deleted_secret_is_still_used(scene):
     scene.applied(CLIENT_CERT, lambda: scene.target.put(CLIENT_CERT, scene.leaf()))
     assert scene.serves(leaf) and scene.rejected(SERVER_CERT) == 0
     new = scene.applied(SERVER_CERT, lambda: scene.target.put(SERVER_CERT, scene.leaf()))
-    wait.until(lambda: scene.serves(new), 5, "the name made again")
+    wait.until(lambda: scene.serves(new), 20, "the name made again")
 
 
 # --- what Envoy refuses, and what it should refuse -------------------------------------------------------------------
@@ -230,11 +230,11 @@ def test_key_mismatch_poisons(model, folder):
     bad = pki.Certificate(model.leaf().certificate, pki.new_key(), [model.authority])
     model.target.server.put(secrets.tls(SERVER_CERT, bad))
     model.envoy.wait_stat("sds.%s.update_rejected" % SERVER_CERT, 1)
-    assert wait.until(lambda: model.target.server.nacks, 5, "the NACK")[0][0] == SERVER_CERT and model.serves(leaf)
+    assert wait.until(lambda: model.target.server.nacks, 20, "the NACK")[0][0] == SERVER_CERT and model.serves(leaf)
     model.applied(SERVER_CERT, lambda: model.target.server.put(secrets.tls(SERVER_CERT, bad), version="again"))
     assert model.rejected(SERVER_CERT) == 1 and model.serves(leaf)
     good = model.applied(SERVER_CERT, lambda: model.target.put(SERVER_CERT, model.leaf()))
-    wait.until(lambda: model.serves(good), 5, "healed")
+    wait.until(lambda: model.serves(good), 20, "healed")
     leafcast = Target("leafcast", folder, 1, "unix")
     cert, key = bad.write(folder.path, "bad")
     assert leafcast.server.cli("put", SERVER_CERT, "--cert", cert, "--key", key, code=None).returncode != 0
@@ -274,7 +274,7 @@ def test_real_nack_text_with_the_key_is_not_kept(model, folder):
     secret = secrets.tls(SERVER_CERT, bad)
     secret.tls_certificate.password.SetInParent()
     model.target.server.put(secret)
-    _, text = wait.until(lambda: model.target.server.nacks, 5, "the NACK")[0]
+    _, text = wait.until(lambda: model.target.server.nacks, 20, "the NACK")[0]
     line = bad.key_pem().decode().splitlines()[1]
     assert "BEGIN PRIVATE KEY" in text and line[:40] in text
     leafcast = Target("leafcast", folder, 1, "unix")
@@ -283,7 +283,7 @@ def test_real_nack_text_with_the_key_is_not_kept(model, folder):
         stream = Dialogue(client.sotw() if model.method.endswith("sotw") else client.delta()).subscribe(SERVER_CERT)
         stream.hear()
         stream.nack(text=text)
-        wait.until(lambda: leafcast.nacked(SERVER_CERT), 5, "the NACK noted")
+        wait.until(lambda: leafcast.nacked(SERVER_CERT), 20, "the NACK noted")
         stream.quiet()
     seen = "\n".join(leafcast.server.process.lines.items()) + json.dumps(leafcast.server.status())
     assert SERVER_CERT in seen and "PRIVATE KEY" not in seen and line[:20] not in seen
@@ -307,17 +307,17 @@ def test_poisoned_ack_after_a_restart_proves_nothing(scene):
     scene.put_all()
     scene.start(stapled(scene))
     scene.envoy.wait_stat("sds.%s.update_rejected" % SERVER_CERT, 1)
-    held = wait.until(lambda: quarantined(scene), 5, "the NACK in quarantine")
+    held = wait.until(lambda: quarantined(scene), 20, "the NACK in quarantine")
     assert [(name, node) for name, node, _ in held] == [(SERVER_CERT, "envoy-1")]
     scene.target.server.stop()
     scene.target.server.start()
     scene.envoy.wait_stat("sds.%s.update_success" % SERVER_CERT, 1, 30)
     assert scene.rejected(SERVER_CERT) == 1
-    wait.until(lambda: status_of(scene)["last_ack_at"], 5, "the ACK that proves nothing")
+    wait.until(lambda: status_of(scene)["last_ack_at"], 20, "the ACK that proves nothing")
     assert quarantined(scene) == held and status_of(scene)["acked"] == 0
     scene.target.put(SERVER_CERT, scene.leaf())
     scene.envoy.wait_stat("sds.%s.update_rejected" % SERVER_CERT, 2)
-    wait.until(lambda: quarantined(scene) not in ([], held), 5, lambda: "the next version in quarantine instead of %s: %s\n%s" % (held, quarantined(scene), scene.target.server.process.tail(40)))
+    wait.until(lambda: quarantined(scene) not in ([], held), 20, lambda: "the next version in quarantine instead of %s: %s\n%s" % (held, quarantined(scene), scene.target.server.process.tail(40)))
 
 
 def status_of(scene, name=SERVER_CERT):
@@ -333,7 +333,7 @@ def test_bad_neighbour_on_one_stream(scene):
     scene.envoy.wait_stat("sds.%s.update_rejected" % SERVER_CERT, 1)
     assert scene.success(SERVER_CERT) == 0
     leaf = scene.applied(CLIENT_CERT, lambda: scene.target.put(CLIENT_CERT, scene.leaf()))
-    wait.until(lambda: scene.serves(leaf), 5, "the neighbour's rotation")
+    wait.until(lambda: scene.serves(leaf), 20, "the neighbour's rotation")
     assert [name for name, _, _ in quarantined(scene)] == [SERVER_CERT]
 
 
@@ -344,7 +344,7 @@ def test_on_demand_has_no_wildcard(scene):
     leaf = scene.target.put("leaf.example", scene.leaf())
     made = scene.bootstrap()
     scene.start(made.listener("ingress", made.on_demand()))
-    wait.until(lambda: not refused(scene.port(), scene.folder.path, scene.authority), 5, "a name on demand")
+    wait.until(lambda: not refused(scene.port(), scene.folder.path, scene.authority), 20, "a name on demand")
     with scene.connect() as client:
         assert client.serial == leaf.serial
     for sni in ("*", "unknown.example"):

@@ -78,7 +78,7 @@ def test_connections_of_a_uid(folder):
         one_more.connect(target.server.socket)
         assert one_more.recv(1) == b""
     target.server.wait_log("accept.refused")
-    wait.until(lambda: counted(target, "connections_per_identity") > 0, 5, "counted")
+    wait.until(lambda: counted(target, "connections_per_identity") > 0, 20, "counted")
     for raw in raws:
         raw.close()
 

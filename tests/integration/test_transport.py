@@ -90,7 +90,7 @@ def test_50_dead_peer_is_reaped(module_folder):
             target.put(name)
             subscribe(connection, method, name)
             assert connection.until(is_data)
-            wait.until(lambda: target.subscribers(name) == 1, 5, "counted")
+            wait.until(lambda: target.subscribers(name) == 1, 20, "counted")
             opened.append((target, name, connection))
     for target, name, connection in opened:
         assert connection.until(lambda _: False, timeout_s=KEEPALIVE_S + 15) is None
@@ -150,10 +150,10 @@ def test_52_reset_frees_at_once(target, method):
         streams = [open_dialogue(client, method).subscribe(name) for _ in range(25)]
         for d in streams:
             d.take(name)
-        wait.until(lambda: target.subscribers(name) == len(streams), 5, "all counted")
+        wait.until(lambda: target.subscribers(name) == len(streams), 20, "all counted")
         for d in streams:
             d.stream.cancel()
-        wait.until(lambda: target.subscribers(name) == 0, 5, "all freed")
+        wait.until(lambda: target.subscribers(name) == 0, 20, "all freed")
 
 
 @pytest.mark.sanitized

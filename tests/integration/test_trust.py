@@ -51,7 +51,7 @@ def test_a_new_root_under_traffic(fleet):
     assert states(server) == ["leaving", "trusted"]
     assert all(after != before[key] for key, after in serials(fleet).items())
     server.cli("trust", "remove", "mesh")
-    wait.until(lambda: len(anchors(server)) == 1, 5, "one anchor")
+    wait.until(lambda: len(anchors(server)) == 1, 20, "one anchor")
     assert old[1] not in str(anchors(server))
     wait.until(lambda: all(s["acked"] == s["subscribers"] for s in server.status()["secrets"]), 20,
                "every secret ACKed")

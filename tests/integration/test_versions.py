@@ -28,7 +28,7 @@ def test_rollback_under_traffic(fleet):
     listed = rows(server, "server-cert")
     assert [r[-1] for r in listed] == ["earlier", "served"]
     server.cli("rollback", "server-cert")
-    wait.until(lambda: first in envoy.serials(), 1, "the first leaf in Envoy again")
+    wait.until(lambda: first in envoy.serials(), 20, "the first leaf in Envoy again")
     assert [r[-1] for r in rows(server, "server-cert")] == ["earlier", "served, pinned"]
     requests = pair.stream.total()
     wait.until(lambda: pair.stream.total() > requests + 10, 10, "further requests")

@@ -96,7 +96,7 @@ class Envoy:
         """One counter or gauge; 0 when it does not exist (yet)."""
         return self.stats("^%s$" % re.escape(name).replace("\\-", "-")).get(name, 0)
 
-    def wait_stat(self, name, at_least, timeout_s=15):
+    def wait_stat(self, name, at_least, timeout_s=30):
         return wait.until(lambda: self.stat(name) >= at_least, timeout_s,
                           lambda: "%s >= %d (is %s):\n%s" % (name, at_least, self.stat(name), self.process.tail(8)))
 

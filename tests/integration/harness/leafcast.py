@@ -137,7 +137,7 @@ class Leafcast:
         """Where the log is now, for wait_log(start=...)."""
         return len(self.process.lines.items())
 
-    def wait_log(self, check, timeout_s=10, start=0):
+    def wait_log(self, check, timeout_s=30, start=0):
         """The first log line from start on of which check(text) holds. check: function, or text to be contained."""
         test = check if callable(check) else lambda line: check in line
         return self.process.lines.first(test, timeout_s, lambda: "log line (%s):\n%s" % (check, self.process.tail()),
