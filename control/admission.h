@@ -13,6 +13,7 @@ struct ticket {
 	int64_t ends_ms; /* wall: when what he has ends; 0: he has nothing */
 	size_t waiters;	 /* proxies that wait for it; between equals the more the sooner */
 	uint64_t number; /* then in order of coming */
+	uint64_t probe;	 /* for the one who lets him go: breaker.h */
 	size_t place;	 /* inner: in the heap, from 1; 0: he does not wait */
 	/** On the loop; his turn, or the fault (owned by the callee) why there will be none. */
 	void (*go)(void *arg, struct fault *f);

@@ -145,7 +145,7 @@ static void admit(struct authority *a)
 		return;
 	a->admitting = true;
 	while (a->ready && breaker_lets(&a->breaker, now) && (t = admission_next(a->admission, now))) {
-		invariant(breaker_begin(&a->breaker, now));
+		invariant(breaker_begin(&a->breaker, now, &t->probe));
 		t->go(t->arg, NULL);
 	}
 	a->admitting = false;
@@ -342,21 +342,22 @@ static bool is_silence(const struct fault *f)
 	return f && (fault_code(f) == FAULT_UNAVAILABLE || fault_code(f) == FAULT_TIMEOUT);
 }
 
-static void note_silence(struct authority *a)
+static void note_silence(struct authority *a, uint64_t probe)
 {
 	int64_t now = mono_ms(a);
-	if (!breaker_failed(&a->breaker, now, table_hash(a->name, strlen(a->name)) ^ (uint64_t)now * 2654435761u))
+	uint64_t draw = table_hash(a->name, strlen(a->name)) ^ (uint64_t)now * 2654435761u;
+	if (!breaker_failed(&a->breaker, probe, now, draw))
 		return;
 	log_event(LOG_ERROR, "authority.breaker_opened", LS("authority", a->name), LS("last", a->last_failure),
 		LI("probe_in_ms", a->breaker.probe_at_ms - now));
 	refuse_all(a, FAULT_UNAVAILABLE, "it does not answer (its breaker is open)");
 }
 
-void authority_release(struct authority *a, bool asked, const struct fault *f)
+void authority_release(struct authority *a, uint64_t probe, bool asked, const struct fault *f)
 {
 	admission_release(a->admission);
 	if (!asked) {
-		breaker_abandoned(&a->breaker);
+		breaker_abandoned(&a->breaker, probe);
 	} else {
 		note_failure(a, f);
 		if (f && fault_code(f) == FAULT_EXHAUSTED && fault_retry_after_ms(f) > 0) {
@@ -364,7 +365,7 @@ void authority_release(struct authority *a, bool asked, const struct fault *f)
 			admission_pause(a->admission, mono_ms(a) + (pause < PAUSE_MOST_MS ? pause : PAUSE_MOST_MS));
 		}
 		if (is_silence(f)) {
-			note_silence(a);
+			note_silence(a, probe);
 		} else if (breaker_succeeded(&a->breaker)) {
 			log_event(LOG_INFO, "authority.breaker_closed", LS("authority", a->name));
 			rotation_wake(a->control, a);

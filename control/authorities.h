@@ -49,8 +49,9 @@ char *authority_why_unusable(const struct authority *a);
  */
 void authority_wait(struct authority *a, struct ticket *t);
 void authority_leave(struct authority *a, struct ticket *t);
-/** asked: the authority was asked, and this came of it (f NULL: an answer that passed). Not asked: it was cancelled. */
-void authority_release(struct authority *a, bool asked, const struct fault *f);
+/** probe: the ticket's. asked: the authority was asked, and this came of it (f NULL: an answer that passed). Not asked:
+ * it was cancelled. */
+void authority_release(struct authority *a, uint64_t probe, bool asked, const struct fault *f);
 /** Every driver has said once that it is ready or why not: what it keeps is in the store by then. */
 bool authorities_have_answered(const struct control *c);
 /** Start every driver that has not been started. */

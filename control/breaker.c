@@ -21,14 +21,15 @@ enum breaker_state breaker_state(const struct breaker *b, int64_t now_ms)
 
 bool breaker_lets(const struct breaker *b, int64_t now_ms)
 {
-	return !b->open || (now_ms >= b->probe_at_ms && !b->probing);
+	return !b->open || (now_ms >= b->probe_at_ms && !b->probe);
 }
 
-bool breaker_begin(struct breaker *b, int64_t now_ms)
+bool breaker_begin(struct breaker *b, int64_t now_ms, uint64_t *ret_probe)
 {
 	if (!breaker_lets(b, now_ms))
 		return false;
-	b->probing = b->open;
+	b->probe = b->open ? ++b->probes : 0;
+	*ret_probe = b->probe;
 	return true;
 }
 
@@ -42,25 +43,27 @@ bool breaker_succeeded(struct breaker *b)
 {
 	bool was_open = b->open;
 	b->failures = 0;
-	b->open = b->probing = false;
+	b->open = false;
+	b->probe = 0;
 	backoff_reset(&b->pause);
 	return was_open;
 }
 
 /* Requests that were under way when it opened fail after it: they say nothing new, and do not move the probe. */
-bool breaker_failed(struct breaker *b, int64_t now_ms, uint64_t draw)
+bool breaker_failed(struct breaker *b, uint64_t probe, int64_t now_ms, uint64_t draw)
 {
 	bool was_open = b->open;
 	b->failures++;
-	if (b->failures < BREAKER_FAILURES || (was_open && !b->probing))
+	if (b->failures < BREAKER_FAILURES || (was_open && (!probe || probe != b->probe)))
 		return false;
 	b->open = true;
-	b->probing = false;
+	b->probe = 0;
 	b->probe_at_ms = now_ms + backoff_next_ms(&b->pause, 0, draw);
 	return !was_open;
 }
 
-void breaker_abandoned(struct breaker *b)
+void breaker_abandoned(struct breaker *b, uint64_t probe)
 {
-	b->probing = false;
+	if (probe == b->probe)
+		b->probe = 0;
 }

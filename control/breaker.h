@@ -16,7 +16,8 @@ const char *breaker_state_name(enum breaker_state s); /* "closed", "open", "half
 struct breaker {
 	unsigned failures; /* in a row */
 	bool open;
-	bool probing;	      /* the one request of half-open is under way */
+	uint64_t probe;	      /* the one request of half-open that is under way; 0: none */
+	uint64_t probes;      /* so many there were: each has its number */
 	int64_t probe_at_ms;  /* while open: not sooner */
 	struct backoff pause; /* between probes */
 };
@@ -25,14 +26,15 @@ void breaker_init(struct breaker *b);
 enum breaker_state breaker_state(const struct breaker *b, int64_t now_ms);
 /** Would a request be let through now? */
 bool breaker_lets(const struct breaker *b, int64_t now_ms);
-/** A request begins: true if it may. Its end is told by exactly one of the three below. */
-bool breaker_begin(struct breaker *b, int64_t now_ms);
+/** A request begins: true if it may. Its end is told by exactly one of the three below, with what *ret_probe says: the
+ * number of a probe, 0 for any other request. What began before it opened must not be taken for the probe. */
+bool breaker_begin(struct breaker *b, int64_t now_ms, uint64_t *ret_probe);
 /** Somebody knows better: the probe may go now. */
 void breaker_hasten(struct breaker *b, int64_t now_ms);
 /** True: it was open, and is closed now. */
 bool breaker_succeeded(struct breaker *b);
 /** draw: 64 random bits. True: it was closed, and is open now. */
-bool breaker_failed(struct breaker *b, int64_t now_ms, uint64_t draw);
+bool breaker_failed(struct breaker *b, uint64_t probe, int64_t now_ms, uint64_t draw);
 /** Neither: cancelled. */
-void breaker_abandoned(struct breaker *b);
+void breaker_abandoned(struct breaker *b, uint64_t probe);
 #endif

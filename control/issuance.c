@@ -36,6 +36,7 @@ static void finish(struct issuance *i, struct fault *f, struct credential *c)
 	void *arg = i->arg;
 	struct authority *a = i->authority;
 	bool placed = i->placed, asked = i->asked && done;
+	uint64_t probe = i->ticket.probe;
 	const struct ca_hint hint = i->hint;
 	EVP_PKEY_free(i->key);
 	X509_REQ_free(i->csr);
@@ -43,7 +44,7 @@ static void finish(struct issuance *i, struct fault *f, struct credential *c)
 	san_set_free(&i->sans);
 	free(i);
 	if (placed)
-		authority_release(a, asked, f);
+		authority_release(a, probe, asked, f);
 	if (done) {
 		done(arg, f, c, &hint);
 	} else {

@@ -98,7 +98,7 @@ static void admit(struct fleet *f)
 		return;
 	f->admitting = true;
 	while (breaker_lets(&f->breaker, f->mono_ms) && (t = admission_next(f->admission, f->mono_ms))) {
-		assert_true(breaker_begin(&f->breaker, f->mono_ms));
+		assert_true(breaker_begin(&f->breaker, f->mono_ms, &t->probe));
 		t->go(t->arg, NULL);
 	}
 	f->admitting = false;
@@ -167,7 +167,7 @@ static void on_answer(struct timers_entry *t)
 	f->running--;
 	admission_release(f->admission);
 	if (l->fails && !l->throttled) {
-		if (breaker_failed(&f->breaker, f->mono_ms, draw(f)))
+		if (breaker_failed(&f->breaker, l->ticket.probe, f->mono_ms, draw(f)))
 			refuse_all(f);
 		failed(l, true, 0);
 	} else {
