@@ -55,7 +55,7 @@ static void copy_options(const struct step_options *from, struct step_options *r
 
 void step_finish_close(struct step *s)
 {
-	if (!s->closing || !s->turned || s->pending || s->ops)
+	if (!s->closing || !s->turned || s->pending || s->ops.list)
 		return;
 	void (*closed)(void *arg) = s->closed;
 	void *arg = s->closed_arg;
@@ -298,6 +298,11 @@ static void on_turn(void *arg)
 	step_finish_close(s);
 }
 
+static void on_emptied(void *arg)
+{
+	step_finish_close(arg);
+}
+
 static void close_step(struct ca *ca, void (*closed)(void *arg), void *arg)
 {
 	struct step *s = step_of(ca);
@@ -308,7 +313,7 @@ static void close_step(struct ca *ca, void (*closed)(void *arg), void *arg)
 	timer_stop(s->poll);
 	if (s->call)
 		http_cancel(s->call);
-	step_end_ops(s);
+	ops_close(&s->ops);
 	timer_start(s->turn, 0);
 }
 
@@ -324,7 +329,7 @@ static const struct ca_driver driver = {.type = "step",
 	.start = start,
 	.issue = step_issue,
 	.revoke = step_revoke,
-	.cancel = step_cancel,
+	.cancel = op_cancel,
 	.anchors = get_anchors,
 	.login_ends_at_ms = login_ends_at_ms,
 	.close = close_step};
@@ -347,6 +352,7 @@ struct fault *step_new(const struct step_options *o, const struct ca_env *env, s
 	s->ca.driver = &driver;
 	s->ca.env = *env;
 	copy_options(o, &s->o);
+	s->ops = (struct ops){.loop = env->loop, .clock = env->clock, .emptied = on_emptied, .arg = s};
 	s->poll = timer_new(env->loop, on_poll, s);
 	s->turn = timer_new(env->loop, on_turn, s);
 	*ret = &s->ca;

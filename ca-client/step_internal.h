@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "base/backoff.h"
+#include "ca-client/op.h"
 #include "ca-client/step.h"
 #include "ca-client/step_token.h"
 struct anchors;
@@ -28,7 +29,7 @@ struct step {
 	struct http_call *call;		       /* for its roots */
 	bool reading;			       /* the files */
 	struct timer *poll, *turn;
-	struct ca_op *ops;
+	struct ops ops;
 	char *told;				   /* what was logged last about a failed look; or NULL */
 	void (*ready)(void *arg, struct fault *f); /* NULL: nobody waits */
 	void *ready_arg;
@@ -63,9 +64,6 @@ void step_files_free(struct step_files *r);
 /* step_issue.c */
 struct ca_op *step_issue(struct ca *ca, const struct ca_request *r, ca_issued_fn *done, void *arg);
 struct ca_op *step_revoke(struct ca *ca, const struct ca_revocation *r, ca_revoked_fn *done, void *arg);
-void step_cancel(struct ca_op *op);
-/** Every op under way gets its completion, on a later turn. */
-void step_end_ops(struct step *s);
 
 /* step_call.c */
 struct step_request {
