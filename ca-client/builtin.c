@@ -360,7 +360,7 @@ static void close_builtin(struct ca *ca, void (*closed)(void *arg), void *arg)
 }
 
 static const struct ca_driver driver = {.type = "builtin",
-	.capabilities = CA_LIFETIME_EXACT | CA_TRUST_CHANGES | CA_NEW_ROOT,
+	.capabilities = CA_LIFETIME_EXACT | CA_TRUST_CHANGES | CA_NEW_ROOT | CA_OUR_CLOCK,
 	.start = start,
 	.issue = builtin_issue,
 	.cancel = builtin_cancel,
@@ -369,7 +369,7 @@ static const struct ca_driver driver = {.type = "builtin",
 	.close = close_builtin};
 /* The operator makes the roots of one that was given. */
 static const struct ca_driver given_driver = {.type = "builtin",
-	.capabilities = CA_LIFETIME_EXACT,
+	.capabilities = CA_LIFETIME_EXACT | CA_OUR_CLOCK,
 	.start = start,
 	.issue = builtin_issue,
 	.cancel = builtin_cancel,

@@ -22,6 +22,8 @@ void builtin_options_done(struct builtin_options *o); /* what it holds, not the 
 #define BUILTIN_LIFETIME_MIN_MS INT64_C(10000)
 #define BUILTIN_LIFETIME_MAX_MS (INT64_C(825) * 24 * 3600 * 1000)
 
+/** notBefore of a leaf lies so far back: peers' clocks differ. Never more than a tenth of its life. */
+int64_t builtin_backdate_ms(int64_t lifetime_ms);
 /** Validates and reads the files; creates nothing yet (that is ca_start()). The caller owns *ret: ca_close().
  *  Facts about the authority (created or loaded, root fingerprint) are logged by start. */
 MUST_USE struct fault *builtin_new(const struct builtin_options *o, const struct ca_env *env, struct ca **ret);

@@ -4,11 +4,16 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "ca-client/builtin.h"
 #include "ca-client/builtin_cert.h"
 #include "ca-client/builtin_hierarchy.h"
 
-/* notBefore lies back by this, or by a tenth of the life: peers' clocks differ. */
 #define BACKDATE_MAX_MS (INT64_C(30) * MS_PER_S)
+
+int64_t builtin_backdate_ms(int64_t lifetime_ms)
+{
+	return lifetime_ms / 10 < BACKDATE_MAX_MS ? lifetime_ms / 10 : BACKDATE_MAX_MS;
+}
 
 void leaf_order_init(struct leaf_order *l, const struct ca_request *r, int64_t now_ms)
 {
@@ -37,7 +42,7 @@ static struct fault *unavailable(const char *what, int64_t at_ms)
 static struct fault *validity(const struct hierarchy *h, const struct leaf_order *l, int64_t *ret_from, int64_t *ret_to)
 {
 	int64_t begin = h->not_before_ms, end = h->not_after_ms;
-	int64_t backdate = l->lifetime_ms / 10 < BACKDATE_MAX_MS ? l->lifetime_ms / 10 : BACKDATE_MAX_MS;
+	int64_t backdate = builtin_backdate_ms(l->lifetime_ms);
 	if (end <= l->now_ms)
 		return unavailable("the CA's certificate ended at", end);
 	if (begin > l->now_ms)

@@ -27,6 +27,7 @@ enum ca_capability {
 	CA_TRUST_CHANGES = 1 << 1,  /* its anchors may change while it runs: on_trust */
 	CA_REVOKE = 1 << 2,	    /* revoke may be called */
 	CA_NEW_ROOT = 1 << 3,	    /* new_root may be called */
+	CA_OUR_CLOCK = 1 << 4,	    /* its leaves are dated by our clock, not by one of its own */
 };
 
 struct ca_request {

@@ -207,6 +207,13 @@ static void on_ready(void *arg, struct fault *f)
 static void start_driver(void *arg)
 {
 	struct authority *a = arg;
+	char *why = a->started ? NULL : clock_holds_start(a->control);
+	if (why) { /* a root that it makes now would be of another age */
+		free(a->error);
+		a->error = why;
+		timer_start(a->retry, MS_PER_S);
+		return;
+	}
 	if (!a->started)
 		timer_start(a->grace, ANSWER_GRACE_MS);
 	a->started = true;

@@ -12,11 +12,9 @@
 #include "control/meters.h"
 #include "control/template.h"
 
-/* How often wall and monotonic time are compared, and by how much they may part before everything is planned anew. */
 #define WATCH_MS MS_PER_S
 /* Versions that are in memory alone, written again in one turn, while the store takes them. */
 enum { REWRITES = 256 };
-#define JUMP_MS (INT64_C(2) * MS_PER_S)
 
 int64_t control_now_ms(const struct control *c)
 {
@@ -28,25 +26,11 @@ uint64_t control_next_seq(struct control *c)
 	return ++c->seq;
 }
 
-static void replan_all(struct control *c)
-{
-	for (struct entry *e = c->entries, *next; e; e = next) {
-		next = e->hh.next;
-		rotation_replan(e);
-	}
-}
-
 static void on_watch(void *arg)
 {
 	struct control *c = arg;
 	int64_t now = control_now_ms(c);
-	int64_t offset = now - clock_mono_ms(c->o.clock);
-	int64_t jump = offset - c->clock_offset_ms;
-	if (jump > JUMP_MS || jump < -JUMP_MS) {
-		log_event(LOG_WARN, "clock.jumped", LI("by_ms", jump));
-		replan_all(c);
-	}
-	c->clock_offset_ms = offset;
+	clock_watch(c);
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
 		if (e->previous && version_not_after_ms(e->previous) <= now)
 			version_unrefp(&e->previous);
@@ -66,7 +50,7 @@ static void on_watch(void *arg)
 	campaigns_watch(c);
 	trust_orders_watch(c);
 	start_check_ready(c);
-	timer_start(c->watch, WATCH_MS);
+	timer_start(c->watch, c->o.watch_ms);
 }
 
 static void on_wakeup(void *arg)
@@ -112,6 +96,7 @@ static void load_version(void *arg, struct version *v)
 	struct entry *e = entry_make(l->c, key);
 	version_unref(e->current);
 	e->current = version_ref(v);
+	e->received_mono_ms = clock_received_mono_ms(l->c, v);
 	e->kind = version_kind(v);
 	e->def = def;
 	/* A templated entry counts as wanted when it was last renewed: kept fresh for up to two lives after a restart.
@@ -224,6 +209,8 @@ struct fault *control_new(const struct control_options *o, struct definitions *d
 	c->o = *o;
 	if (!c->o.past_versions)
 		c->o.past_versions = 4;
+	if (!c->o.watch_ms)
+		c->o.watch_ms = WATCH_MS;
 	invariant(c->o.past_versions <= ENTRY_PAST_MAX);
 	c->definitions = d;
 	c->generation = 1;
@@ -340,8 +327,8 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 	c->ready = ready;
 	c->ready_arg = arg;
 	c->started = true;
-	c->clock_offset_ms = control_now_ms(c) - clock_mono_ms(c->o.clock);
-	timer_start(c->watch, WATCH_MS);
+	clock_begin(c);
+	timer_start(c->watch, c->o.watch_ms);
 	trust_start(c);
 	audit_start(c);
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
@@ -352,7 +339,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 			c->o.on_internal(c->o.arg, entry_key_name(e->key));
 	}
 	authorities_start(c);
-	replan_all(c);
+	rotation_replan_all(c);
 	bundles_refresh(c);
 	start_check_ready(c);
 }

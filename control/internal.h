@@ -10,6 +10,7 @@
 #include "cache/version.h"
 #include "control/authorities.h"
 #include "control/authority_kept.h"
+#include "control/clock_guard.h"
 #include "control/control.h"
 #include "control/definitions.h"
 #include "control/inbox.h"
@@ -96,6 +97,7 @@ struct entry {
 	uint64_t generation;	      /* of its definition: what was begun under another one is not published */
 	enum secret_kind kind;	      /* 0: not known */
 	struct version *current;      /* what workers serve */
+	int64_t received_mono_ms;     /* and when it was received, by the clock that nobody sets */
 	bool memory_only;	      /* current is not in the store */
 	bool committing;	      /* a version is on its way to the store */
 	bool withdrawn;		      /* a reload took its definition: current goes, whatever the store says */
@@ -230,7 +232,12 @@ struct control {
 	struct revocation *revocations; /* under way */
 	struct timer *audit_head;	/* hourly */
 	struct timer *watch;		/* clock jumps, ends of quarantines */
-	int64_t clock_offset_ms;
+	struct clock_guard clock_guard;
+	int64_t newest_ms;     /* wall: when the newest of the certificates served was received */
+	int64_t asleep_ms;     /* wall: when the machine fell asleep last, or its clock was set ahead; 0: it did not */
+	int64_t woke_ms;       /* and when it woke up */
+	int64_t clock_said_ms; /* monotonic: when it was said that the clock is doubted; 0: it is not */
+	size_t clock_held;     /* who waits for the clock, since the last look */
 	struct absent *absent;
 	struct shares absent_shares; /* by identity */
 	int64_t trust_used_ms;	     /* wall: when it was last looked which anchors are in use */
@@ -288,8 +295,20 @@ void barrier_wait(struct control *c, uint64_t seq, control_done_fn *done, void *
 void barrier_applied(struct control *c, unsigned worker, uint64_t seq);
 void barriers_end(struct control *c); /* each with a fault: we are closing */
 
+/* clock_hold.c: what the clock is believed for */
+void clock_begin(struct control *c);
+void clock_watch(struct control *c); /* every second: plans anew what sleep or a set clock changed */
+void clock_received(struct control *c, const struct version *v);
+/** When it was received, as the monotonic clock would have said; taken when its entry gets it. */
+int64_t clock_received_mono_ms(const struct control *c, const struct version *v);
+/** True: the clock is doubted, nothing is to be issued to this entry; it is planned anew when that ends. */
+bool clock_holds(struct entry *e, const struct authority *a, int64_t lifetime_ms);
+/** Why no authority is to begin its life now, in words that the caller owns; NULL: it may. */
+char *clock_holds_start(struct control *c);
+
 /* rotation.c: the executor for issued entries */
 void rotation_replan(struct entry *e);
+void rotation_replan_all(struct control *c);
 void rotation_stop(struct entry *e);
 void rotation_close(struct entry *e);	   /* for good: waiters hear so */
 void rotation_end_orders(struct entry *e); /* the config names it no more: waiters hear so */

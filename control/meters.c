@@ -95,6 +95,12 @@ static void collect_memory_only(void *arg, struct metrics_sink *sink)
 	metrics_emit(sink, NULL, (double)c->memory_only);
 }
 
+static void collect_clock(void *arg, struct metrics_sink *sink)
+{
+	const struct control *c = arg;
+	metrics_emit(sink, NULL, c->clock_said_ms ? 1 : 0);
+}
+
 static void collect_held(void *arg, struct metrics_sink *sink)
 {
 	const struct control *c = arg;
@@ -243,6 +249,10 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 		&(struct metrics_def){.name = "leafcast_versions_memory_only",
 			.help = "Versions served that the store could not take."},
 		collect_memory_only, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_clock_doubted",
+			.help = "1 while nothing is issued because the clock contradicts what is known."},
+		collect_clock, c);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_names_wanted_unknown",
 			.help = "Names that are subscribed to and that nobody defined."},

@@ -133,6 +133,8 @@ static void serve(struct entry *e, struct version *v)
 	quarantine_end_entry(c, e, version_id(v));
 	version_unref(e->current);
 	e->current = version_ref(v);
+	e->received_mono_ms = clock_received_mono_ms(c, v);
+	clock_received(c, v);
 	e->kind = version_kind(v);
 	e->outdated = false;
 	e->told_level = LIFE_OK;

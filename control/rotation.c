@@ -56,6 +56,10 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 		facts.not_before_ms = version_not_before_ms(e->current);
 		facts.not_after_ms = version_not_after_ms(e->current);
 		facts.received_at_ms = version_received_at_ms(e->current);
+		facts.aged_ms = clock_mono_ms(e->control->o.clock) - e->received_mono_ms;
+		facts.asleep_ms = e->control->asleep_ms;
+		facts.woke_ms = e->control->woke_ms;
+		facts.woke_over_ms = e->control->o.waking_ms;
 		facts.hint_from_ms = e->hint.from_ms;
 		facts.hint_to_ms = e->hint.to_ms;
 	}
@@ -246,6 +250,10 @@ static void begin(struct entry *e)
 		failed(e, f);
 		return;
 	}
+	if (clock_holds(e, e->via, p->lifetime_ms)) {
+		san_set_free(&sans);
+		return;
+	}
 	struct issuance_spec spec = {.key_type = p->key,
 		.sans = &sans,
 		.lifetime_ms = p->lifetime_ms,
@@ -387,6 +395,14 @@ void rotation_replan(struct entry *e)
 	case ROTATION_ISSUE:
 		begin(e);
 		break;
+	}
+}
+
+void rotation_replan_all(struct control *c)
+{
+	for (struct entry *e = c->entries, *next; e; e = next) {
+		next = e->hh.next;
+		rotation_replan(e);
 	}
 }
 

@@ -1,6 +1,10 @@
 #include "control/rotation_plan.h"
 #include <stddef.h>
 
+/* Wall and monotonic time may part by so much before the wall clock was set. */
+#define PARTED_MS 2000
+/* What became due in a sleep is not spread over more than this part of the life that is left. */
+#define WAKING_PART 20
 /* What an authority suggests may lie outside of the profile's window: then it is the nearest such part of that. */
 #define NEAREST_PART 10
 
@@ -94,12 +98,28 @@ static int64_t due_at(const struct rotation_facts *f)
 	return due;
 }
 
+/* What has little left, or nothing, hardly waits: there is no end to be missed by it. */
+static int64_t spread_waking(const struct rotation_facts *f, int64_t due)
+{
+	int64_t most = (f->not_after_ms - f->woke_ms) / WAKING_PART;
+	if (due < f->asleep_ms || due >= f->woke_ms || most <= 0)
+		return due;
+	return f->woke_ms + (most < f->woke_over_ms ? most : f->woke_over_ms) * permille_of(f->version_id) / 1000;
+}
+
+/* By how much the wall clock was set back since it was received. */
+static int64_t set_back_ms(const struct rotation_facts *f, int64_t now_ms)
+{
+	int64_t parted = f->aged_ms - (now_ms - f->received_at_ms);
+	return parted > PARTED_MS ? parted : 0;
+}
+
 struct rotation_plan rotation_plan(const struct rotation_facts *f, int64_t now_ms)
 {
 	struct rotation_plan plan = {ROTATION_IDLE, 0};
 	if (!f->keep_fresh && !f->ordered)
 		return plan;
-	plan.at_ms = f->version_id && !f->ordered ? due_at(f) : now_ms;
+	plan.at_ms = f->version_id && !f->ordered ? spread_waking(f, due_at(f)) - set_back_ms(f, now_ms) : now_ms;
 	if (f->retry_at_ms > plan.at_ms)
 		plan.at_ms = f->retry_at_ms;
 	plan.action = plan.at_ms <= now_ms ? ROTATION_ISSUE : ROTATION_WAIT;

@@ -17,6 +17,11 @@ struct rotation_facts {
 	/* what the authority would like (wall): the profile's window is narrowed by it, never widened; both 0: nothing
 	 */
 	int64_t hint_from_ms, hint_to_ms;
+	/* how long it has been held by a clock that nobody sets: where wall time says less, that one was set back */
+	int64_t aged_ms;
+	/* the machine slept in between, or its clock was set ahead (wall): what became due in it is spread over so
+	 * long, for others woke up with it; 0: no */
+	int64_t asleep_ms, woke_ms, woke_over_ms;
 	/* an operator wants this version to stay: not before its last fifth of life */
 	bool pinned;
 	/* exact names always; templated ones while wanted within the last two lives */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <uv.h>
 #include "base/buf.h"
+#include "base/build_date.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/job.h"
@@ -251,6 +252,8 @@ static struct fault *make_control(struct serve *s)
 		.store = s->store,
 		.metrics = s->metrics,
 		.first_start = first_start,
+		.built_ms = build_date_ms(),
+		.waking_ms = MS_PER_MIN,
 		.on_internal = on_internal,
 		.on_trust = on_trust,
 		.arg = s};

@@ -8,6 +8,9 @@
 #include "sds/internal.h"
 
 enum { CALLS_ARMED = 64 };
+/* gRPC waits by a clock that stands still while the machine is suspended, our timers do not: soon after it they are
+ * looked at. */
+#define SLEEP_MOST_MS (INT64_C(5) * MS_PER_S)
 #define WORKER_STACK_BYTES ((size_t)1024 * 1024)
 
 static int64_t wait_ms(const struct worker *w, bool more)
@@ -20,7 +23,7 @@ static int64_t wait_ms(const struct worker *w, bool more)
 		at = due;
 	if (at == INT64_MAX)
 		return -1;
-	return at > now ? at - now : 0;
+	return at <= now ? 0 : at - now < SLEEP_MOST_MS ? at - now : SLEEP_MOST_MS;
 }
 
 static void *run(void *arg)

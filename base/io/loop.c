@@ -5,12 +5,22 @@
 #include "base/fault.h"
 #include "base/mem.h"
 
+/* A machine that slept for less lost nothing. */
+#define SLEPT_LEAST_MS MS_PER_S
+
 struct loop {
 	uv_loop_t uv;
 	pthread_t owner;
 	const struct clock *clock;
-	bool single; /* in loop_turn(): a timer that fired ends it */
+	bool single;	  /* in loop_turn(): a timer that fired ends it */
+	int64_t ahead_ms; /* the clock's monotonic time less libuv's, as seen last */
 };
+
+/* libuv's is read anew: it is that of the turn's begin otherwise. */
+static int64_t ahead_ms(const struct loop *l)
+{
+	return clock_mono_ms(l->clock) - (int64_t)(uv_hrtime() / 1000000);
+}
 
 struct fault *loop_new(const struct clock *clock, struct loop **ret)
 {
@@ -22,6 +32,7 @@ struct fault *loop_new(const struct clock *clock, struct loop **ret)
 	}
 	l->owner = pthread_self();
 	l->clock = clock;
+	l->ahead_ms = ahead_ms(l);
 	*ret = l;
 	return NULL;
 }
@@ -114,6 +125,31 @@ void timer_start(struct timer *t, int64_t after_ms)
 void timer_stop(struct timer *t)
 {
 	(void)uv_timer_stop(&t->uv);
+}
+
+/* Every UV_TIMER of the loop is a struct timer: nobody else makes any. */
+static void bring_forward(uv_handle_t *h, void *arg)
+{
+	const int64_t slept = *(const int64_t *)arg;
+	if (uv_handle_get_type(h) != UV_TIMER || !uv_is_active(h))
+		return;
+	uv_timer_t *uv = (uv_timer_t *)h;
+	int64_t left = (int64_t)uv_timer_get_due_in(uv) - slept;
+	invariant(uv_timer_start(uv, on_timer, left > 0 ? (uint64_t)left : 0, 0) == 0);
+}
+
+int64_t loop_catch_up(struct loop *l)
+{
+	loop_assert(l);
+	int64_t now = ahead_ms(l), slept = now - l->ahead_ms;
+	if (slept < SLEPT_LEAST_MS && slept > -SLEPT_LEAST_MS)
+		return 0; /* rounding, and what passes between two readings; not forgotten: naps add up */
+	l->ahead_ms = now;
+	if (slept < 0)
+		return 0;
+	uv_update_time(&l->uv);
+	uv_walk(&l->uv, bring_forward, &slept);
+	return slept;
 }
 
 static void on_timer_closed(uv_handle_t *h)

@@ -19,6 +19,10 @@ bool loop_turn(struct loop *l, bool may_block);
 void loop_stop(struct loop *l);
 uv_loop_t *loop_uv(struct loop *l);
 const struct clock *loop_clock(const struct loop *l);
+/** Timers wait by CLOCK_MONOTONIC, which stands still while the machine is suspended; the loop's clock does not. How
+ * long it slept since the last call, in ms (0: no second): every timer is now that much nearer, and what is overdue
+ * fires on the next turn. To be called at least every few seconds. */
+int64_t loop_catch_up(struct loop *l);
 /** Aborts unless called on the loop's thread. */
 void loop_assert(const struct loop *l);
 /** Closes the loop; aborts when a handle was left open (its kind is named on stderr). */

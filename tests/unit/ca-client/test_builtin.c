@@ -68,7 +68,7 @@ static void first_start_makes_a_ca(void **state)
 	struct rig *r = *state;
 	rig_new(r, NULL);
 	assert_string_equal(r->ca->driver->type, "builtin");
-	assert_int_equal(ca_capabilities(r->ca), CA_LIFETIME_EXACT | CA_TRUST_CHANGES | CA_NEW_ROOT);
+	assert_int_equal(ca_capabilities(r->ca), CA_LIFETIME_EXACT | CA_TRUST_CHANGES | CA_NEW_ROOT | CA_OUR_CLOCK);
 	assert_null(ca_anchors(r->ca));
 	rig_start(r);
 	expect_ok(r->ready_fault);

@@ -63,9 +63,10 @@ struct rig {
 	char folder[64];
 	struct rig_fake fakes[RIG_FAKES];
 	struct clock clock;
-	int64_t shift_ms; /* of the wall clock */
-	int64_t skip_ms;  /* of both clocks: patience ends sooner; timers go on as they are */
-	int64_t stand_ms; /* if not 0: the wall clock stands still here */
+	int64_t shift_ms;		       /* so long the machine slept: both clocks went on */
+	int64_t set_ms;			       /* and by so much somebody set the wall clock */
+	int64_t stand_ms;		       /* if not 0: the wall clock stands still here */
+	int64_t built_ms, waking_ms, watch_ms; /* of control_options */
 	struct loop *loop;
 	struct jobs *jobs;
 	struct store *store;
@@ -87,13 +88,13 @@ struct rig {
 static int64_t rig_wall(void *arg)
 {
 	const struct rig *r = arg;
-	return r->stand_ms ? r->stand_ms : clock_wall_ms(clock_system()) + r->shift_ms + r->skip_ms;
+	return r->stand_ms ? r->stand_ms : clock_wall_ms(clock_system()) + r->shift_ms + r->set_ms;
 }
 
 static int64_t rig_mono(void *arg)
 {
 	const struct rig *r = arg;
-	return clock_mono_ms(clock_system()) + r->skip_ms;
+	return clock_mono_ms(clock_system()) + r->shift_ms;
 }
 
 static inline struct told *rig_note(struct rig *r, enum told_what what, uint64_t seq)
@@ -263,6 +264,9 @@ static inline void rig_start(struct rig *r, const char *yaml)
 		.store = r->store,
 		.metrics = r->metrics,
 		.first_start = r->first_start,
+		.built_ms = r->built_ms,
+		.waking_ms = r->waking_ms,
+		.watch_ms = r->watch_ms,
 		.make_ca = rig_make_ca,
 		.arg = r};
 	must(control_new(&o, rig_definitions(yaml), &r->control));

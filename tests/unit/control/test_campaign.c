@@ -87,7 +87,7 @@ static void the_clock_was_set_back(void **state)
 {
 	struct rig *r = *state;
 	const int64_t hour = 3600000;
-	r->shift_ms = -hour;
+	r->set_ms = -hour;
 	order(r, "lab", 4 * hour);
 	rig_until(r, issued(r) == 6 && !campaign(r).ordered_ms);
 }

@@ -154,7 +154,7 @@ static void tried_until_done(void **state)
 	r->fakes[0].ca = NULL;
 	rig_start(r, yaml); /* it goes on after a restart */
 	rig_until(r, rig_last(r, TOLD_REVOKED, "web"));
-	r->skip_ms += MS_PER_MIN; /* proxies have had time to come back */
+	r->shift_ms += MS_PER_MIN; /* proxies have had time to come back */
 	rig_until(r, r->fakes[0].ca && r->fakes[0].ca->revocations == 1);
 	assert_string_equal(r->fakes[0].ca->revoked, serial);
 	rig_until(r, versions(r) == 1);
@@ -177,7 +177,7 @@ static void restarted_before_there_was_a_new_one(void **state)
 	rig_stop(r);
 	rig_start(r, yaml);
 	rig_until(r, rig_last(r, TOLD_REVOKED, "web"));
-	r->skip_ms += MS_PER_MIN;
+	r->shift_ms += MS_PER_MIN;
 	rig_until(r, r->fakes[0].ca->revocations == 1);
 	assert_string_equal(r->fakes[0].ca->revoked, serial);
 	served(r, now, ignored);
@@ -194,7 +194,7 @@ static void an_end_in_the_middle(void **state)
 	refused(TAKE(r->fault), FAULT_UNAVAILABLE, "stopping");
 	rig_start(r, yaml);
 	rig_until(r, rig_last(r, TOLD_REVOKED, "web"));
-	r->skip_ms += MS_PER_MIN;
+	r->shift_ms += MS_PER_MIN;
 	rig_until(r, r->fakes[0].ca->revocations == 1);
 }
 

@@ -200,6 +200,58 @@ static void a_hint_narrows_the_window(void **state)
 		}
 }
 
+/* The wall clock was set back after it was received: its age is what the other clock says. */
+static void a_clock_that_was_set_back_does_not_prolong_a_life(void **state)
+{
+	(void)state;
+	struct rotation_facts f = hour_long("00000000"); /* due at half of its life */
+	f.aged_ms = 20 * MS_PER_MIN;
+	int64_t now = f.received_at_ms + 20 * MS_PER_MIN;
+	assert_int_equal(rotation_plan(&f, now).at_ms, f.received_at_ms + 30 * MS_PER_MIN);
+	now -= 15 * MS_PER_MIN; /* set back: in ten minutes it is half an hour old all the same */
+	assert_int_equal(rotation_plan(&f, now).action, ROTATION_WAIT);
+	assert_int_equal(rotation_plan(&f, now).at_ms, now + 10 * MS_PER_MIN);
+	f.aged_ms += 10 * MS_PER_MIN;
+	assert_int_equal(rotation_plan(&f, now + 10 * MS_PER_MIN).action, ROTATION_ISSUE);
+	f.aged_ms = 5 * MS_PER_MIN; /* set ahead: the wall clock is what certificates are judged by */
+	assert_int_equal(rotation_plan(&f, f.received_at_ms + 31 * MS_PER_MIN).action, ROTATION_ISSUE);
+	f.aged_ms = 20 * MS_PER_MIN + 1500; /* no set clock, but slewing and rounding */
+	assert_int_equal(
+		rotation_plan(&f, f.received_at_ms + 20 * MS_PER_MIN).at_ms, f.received_at_ms + 30 * MS_PER_MIN);
+}
+
+/* What became due in a sleep: at once where little is left, else spread, by the version, over a minute at most. */
+static void what_became_due_in_a_sleep_is_spread(void **state)
+{
+	(void)state;
+	size_t at_once = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		char id[16];
+		(void)snprintf(id, sizeof id, "%08x", i * 2654435761u);
+		struct rotation_facts f = hour_long(id);
+		f.woke_over_ms = MS_PER_MIN;
+		f.asleep_ms = f.received_at_ms + 20 * MS_PER_MIN;
+		f.woke_ms = f.received_at_ms + 45 * MS_PER_MIN; /* 15 minutes are left: over 45 s */
+		struct rotation_plan p = rotation_plan(&f, f.woke_ms);
+		assert_in_range(p.at_ms, f.woke_ms, f.woke_ms + 45 * MS_PER_S);
+		at_once += p.at_ms < f.woke_ms + MS_PER_S;
+		assert_int_equal(rotation_plan(&f, p.at_ms).action, ROTATION_ISSUE);
+		f.woke_ms = f.not_after_ms - 20 * MS_PER_S;
+		assert_in_range(rotation_plan(&f, f.woke_ms).at_ms, f.woke_ms, f.woke_ms + MS_PER_S);
+		f.woke_ms = f.not_after_ms + MS_PER_HOUR; /* it has ended */
+		assert_int_equal(rotation_plan(&f, f.woke_ms).action, ROTATION_ISSUE);
+		f.woke_ms = f.not_after_ms - 10 * MS_PER_MIN; /* a nap later on: it puts nothing off once more */
+		f.asleep_ms = f.woke_ms - 5 * MS_PER_MIN;
+		assert_int_equal(rotation_plan(&f, f.woke_ms).action, ROTATION_ISSUE);
+		f.asleep_ms = f.received_at_ms;
+		f.woke_ms = f.received_at_ms + MS_PER_MIN; /* not due yet: the sleep does not change its time */
+		struct rotation_facts awake = f;
+		awake.asleep_ms = awake.woke_ms = 0;
+		assert_int_equal(rotation_plan(&f, f.woke_ms).at_ms, rotation_plan(&awake, f.woke_ms).at_ms);
+	}
+	assert_in_range(at_once, 1, 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +268,8 @@ int main(void)
 		cmocka_unit_test(lives_of_centuries_do_not_overflow),
 		cmocka_unit_test(tries_fit_into_the_life_that_is_left),
 		cmocka_unit_test(an_absolute_window_counts_from_the_end),
+		cmocka_unit_test(a_clock_that_was_set_back_does_not_prolong_a_life),
+		cmocka_unit_test(what_became_due_in_a_sleep_is_spread),
 		cmocka_unit_test(a_hint_narrows_the_window),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

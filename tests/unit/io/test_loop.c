@@ -23,6 +23,13 @@ static int open_loop(void **state)
 	return 0;
 }
 
+static int forget(void **state)
+{
+	(void)state;
+	count = 0;
+	return 0;
+}
+
 static int close_loop(void **state)
 {
 	(void)state;
@@ -83,6 +90,56 @@ static void a_freed_timer_does_not_fire(void **state)
 	timer_free(a);
 }
 
+static int64_t slept_ms;
+
+static int64_t sleepy_wall(void *arg)
+{
+	(void)arg;
+	return clock_wall_ms(clock_system()) + slept_ms;
+}
+
+static int64_t sleepy_mono(void *arg)
+{
+	(void)arg;
+	return clock_mono_ms(clock_system()) + slept_ms;
+}
+
+/* The machine was suspended for an hour: libuv did not see it pass, CLOCK_BOOTTIME did. */
+static void timers_go_on_through_a_suspend(void **state)
+{
+	(void)state;
+	static const struct clock sleepy = {sleepy_wall, sleepy_mono, NULL};
+	int one = 1, two = 2, three = 3;
+	slept_ms = 0;
+	expect_ok(loop_new(&sleepy, &loop));
+	struct timer *overdue = timer_new(loop, note, &one), *later = timer_new(loop, note, &two),
+		     *stopped = timer_new(loop, note, &three);
+	timer_start(overdue, 50 * MS_PER_MIN);
+	timer_start(later, 130 * MS_PER_MIN);
+	timer_start(stopped, MS_PER_MIN);
+	timer_stop(stopped);
+	assert_int_equal(loop_catch_up(loop), 0);
+	slept_ms = MS_PER_HOUR;
+	assert_in_range(loop_catch_up(loop), MS_PER_HOUR - MS_PER_S, MS_PER_HOUR + MS_PER_MIN);
+	(void)loop_turn(loop, false);
+	assert_int_equal(count, 1);
+	assert_int_equal(fired[0], 1);
+	assert_int_equal(loop_catch_up(loop), 0); /* once for each sleep */
+	(void)loop_turn(loop, false);
+	assert_int_equal(count, 1);
+	slept_ms += 71 * MS_PER_MIN; /* both together are more than it waits for */
+	assert_true(loop_catch_up(loop) >= 70 * MS_PER_MIN);
+	(void)loop_turn(loop, false);
+	assert_int_equal(count, 2);
+	assert_int_equal(fired[1], 2);
+	slept_ms = 0; /* no clock that is right goes back: nothing comes of it */
+	assert_int_equal(loop_catch_up(loop), 0);
+	timer_free(overdue);
+	timer_free(later);
+	timer_free(stopped);
+	loop_free(loop);
+}
+
 static void stop(void *arg)
 {
 	note(arg);
@@ -110,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(timers_fire_once_in_order, open_loop, close_loop),
 		cmocka_unit_test_setup_teardown(a_freed_timer_does_not_fire, open_loop, close_loop),
 		cmocka_unit_test_setup_teardown(is_stopped, open_loop, close_loop),
+		cmocka_unit_test_setup(timers_go_on_through_a_suspend, forget),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
