@@ -8,7 +8,10 @@
 #include "base/io/tcp_socket.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "control/node.h"
 #include "daemon/admin/internal.h"
+
+#define OVER_MOST_S ((json_int_t)30 * 24 * 3600)
 
 static const struct http_route api_routes[] = {
 	{"GET", "/v1/status", route_status},
@@ -139,6 +142,45 @@ struct fault *admin_text(const json_t *o, const char *key, const char **ret)
 	if (!text)
 		return fault_new(FAULT_INVALID, "\"%s\" is missing, or is not a string", key);
 	*ret = text;
+	return NULL;
+}
+
+struct fault *admin_name(const json_t *o, const char *key, const char **ret)
+{
+	const char *text;
+	TRY(admin_text(o, key, &text));
+	if (!text_is_name(text, strlen(text)))
+		return fault_new(FAULT_INVALID, "\"%s\" is no name: one has 1 to %zu bytes", key, TEXT_NAME_MAX);
+	*ret = text;
+	return NULL;
+}
+
+struct fault *admin_node(const json_t *o, const char **ret)
+{
+	const char *text = NULL;
+	if (json_object_get(o, "node"))
+		TRY(admin_text(o, "node", &text));
+	if (text && strlen(text) > NODE_TEXT_MAX)
+		return fault_new(FAULT_INVALID, "a node id has at most %zu bytes", NODE_TEXT_MAX);
+	*ret = text;
+	return NULL;
+}
+
+struct fault *admin_flag(const json_t *o, const char *key, bool *ret)
+{
+	const json_t *value = json_object_get(o, key);
+	if (value && !json_is_boolean(value))
+		return fault_new(FAULT_INVALID, "\"%s\" is neither true nor false", key);
+	*ret = json_is_true(value);
+	return NULL;
+}
+
+struct fault *admin_over(const json_t *o, int64_t *ret_ms)
+{
+	const json_t *over = json_object_get(o, "over_s");
+	if (!json_is_integer(over) || json_integer_value(over) < 0 || json_integer_value(over) > OVER_MOST_S)
+		return fault_new(FAULT_INVALID, "\"over_s\" is a number of seconds from 0 to 30 days");
+	*ret_ms = json_integer_value(over) * MS_PER_S;
 	return NULL;
 }
 

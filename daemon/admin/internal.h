@@ -56,6 +56,15 @@ void process_metrics_add(struct admin *a);
 MUST_USE struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret);
 /** A text of the object, or INVALID that names the key. Borrowed from the object. */
 MUST_USE struct fault *admin_text(const json_t *o, const char *key, const char **ret);
+/** The same, of one that may be the name of something, or of an authority. */
+MUST_USE struct fault *admin_name(const json_t *o, const char *key, const char **ret);
+/** A node.id of the object, or NULL where there is none. INVALID: it is none. */
+MUST_USE struct fault *admin_node(const json_t *o, const char **ret);
+/** true or false of the object; false where the key is missing. INVALID: it is anything else, which must not pass for
+ * false. */
+MUST_USE struct fault *admin_flag(const json_t *o, const char *key, bool *ret);
+/** "over_s" of the object, in ms: 0 to 30 days. INVALID. */
+MUST_USE struct fault *admin_over(const json_t *o, int64_t *ret_ms);
 /** ISO 8601 in UTC, with ms; null for 0. */
 json_t *admin_time(int64_t wall_ms);
 /** Takes o. */

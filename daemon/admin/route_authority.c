@@ -4,7 +4,6 @@
 #include "base/cert_info.h"
 #include "base/clock.h"
 #include "base/credential.h"
-#include "base/text.h"
 #include "control/control.h"
 #include "daemon/admin/internal.h"
 
@@ -146,14 +145,9 @@ static void on_rehearsed(void *arg, struct fault *f, const struct control_rehear
 
 static struct fault *read_order(const json_t *body, const char **ret_name, const char **ret_secret)
 {
-	TRY(admin_text(body, "name", ret_name));
+	TRY(admin_name(body, "name", ret_name));
 	*ret_secret = NULL;
-	if (json_object_get(body, "secret"))
-		TRY(admin_text(body, "secret", ret_secret));
-	if (!text_is_name(*ret_name, strlen(*ret_name)) ||
-		(*ret_secret && !text_is_name(*ret_secret, strlen(*ret_secret))))
-		return fault_new(FAULT_INVALID, "a name has 1 to %zu bytes", TEXT_NAME_MAX);
-	return NULL;
+	return json_object_get(body, "secret") ? admin_name(body, "secret", ret_secret) : NULL;
 }
 
 void route_authority_test(void *admin, struct http_exchange *x)

@@ -1,6 +1,5 @@
 /* daemon/admin/route_orders.c - rotate and delete: an order by name, answered when every worker has taken it in. */
 #include "base/mem.h"
-#include "base/text.h"
 #include "control/control.h"
 #include "daemon/admin/internal.h"
 
@@ -13,9 +12,7 @@ struct order {
 static struct fault *read_name(const struct http_exchange *x, json_t **ret_body, const char **ret)
 {
 	TRY(admin_body(x, "name", ret_body));
-	TRY(admin_text(*ret_body, "name", ret));
-	return text_is_name(*ret, strlen(*ret)) ? NULL
-						: fault_new(FAULT_INVALID, "a name has 1 to %zu bytes", TEXT_NAME_MAX);
+	return admin_name(*ret_body, "name", ret);
 }
 
 static void on_done(void *arg, struct fault *f)
@@ -71,24 +68,27 @@ static void on_campaign(void *arg, struct fault *f)
 		admin_reply_json(x, json_pack("{s:b}", "ordered", 1));
 }
 
-#define OVER_MOST_S ((json_int_t)30 * 24 * 3600)
+/* *ret_authority stays NULL where none was given: all of them. */
+static struct fault *read_campaign(
+	const struct http_exchange *x, json_t **ret_body, const char **ret_authority, int64_t *ret_over_ms)
+{
+	TRY(admin_body(x, "authority,over_s", ret_body));
+	if (json_object_get(*ret_body, "authority"))
+		TRY(admin_name(*ret_body, "authority", ret_authority));
+	return admin_over(*ret_body, ret_over_ms);
+}
 
 void route_rotate_all(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
 	json_t *body = NULL;
 	const char *authority = NULL;
-	struct fault *f = admin_body(x, "authority,over_s", &body);
-	const json_t *over = json_object_get(body, "over_s");
-	if (!f && json_object_get(body, "authority"))
-		f = admin_text(body, "authority", &authority);
-	if (!f && (!json_is_integer(over) || json_integer_value(over) < 0 || json_integer_value(over) > OVER_MOST_S))
-		f = fault_new(FAULT_INVALID, "\"over_s\" is a number of seconds from 0 to 30 days");
+	int64_t over_ms;
+	struct fault *f = read_campaign(x, &body, &authority, &over_ms);
 	if (f)
 		http_reply_fault(x, f);
 	else
-		control_rotate_all(
-			a->o.control, authority, json_integer_value(over) * 1000, http_peer(x), on_campaign, x);
+		control_rotate_all(a->o.control, authority, over_ms, http_peer(x), on_campaign, x);
 	json_decref(body);
 }
 

@@ -1,9 +1,7 @@
 /* daemon/admin/route_retry.c - offer again what nodes NACKed: of a name, and of one node where it is named. Answered
  * when every worker has taken it in. */
 #include "base/mem.h"
-#include "base/text.h"
 #include "control/control.h"
-#include "control/node.h"
 #include "daemon/admin/internal.h"
 
 struct retry {
@@ -13,16 +11,8 @@ struct retry {
 
 static struct fault *read_order(const json_t *body, const char **ret_name, const char **ret_node)
 {
-	TRY(admin_text(body, "name", ret_name));
-	if (!text_is_name(*ret_name, strlen(*ret_name)))
-		return fault_new(FAULT_INVALID, "a name has 1 to %zu bytes", TEXT_NAME_MAX);
-	*ret_node = NULL;
-	if (!json_object_get(body, "node"))
-		return NULL;
-	TRY(admin_text(body, "node", ret_node));
-	return strlen(*ret_node) <= NODE_TEXT_MAX
-		       ? NULL
-		       : fault_new(FAULT_INVALID, "a node id has at most %zu bytes", NODE_TEXT_MAX);
+	TRY(admin_name(body, "name", ret_name));
+	return admin_node(body, ret_node);
 }
 
 static void on_done(void *arg, struct fault *f)

@@ -1,6 +1,5 @@
 /* daemon/admin/route_revoke.c - revoke: answered at its end, or with what is in its way. */
 #include <string.h>
-#include "base/text.h"
 #include "control/control.h"
 #include "daemon/admin/internal.h"
 
@@ -9,9 +8,7 @@ static struct fault *read_order(
 {
 	const char *reason = "unspecified";
 	TRY(admin_body(x, "name,reason", ret_body));
-	TRY(admin_text(*ret_body, "name", ret));
-	if (!text_is_name(*ret, strlen(*ret)))
-		return fault_new(FAULT_INVALID, "a name has 1 to %zu bytes", TEXT_NAME_MAX);
+	TRY(admin_name(*ret_body, "name", ret));
 	if (json_object_get(*ret_body, "reason"))
 		TRY(admin_text(*ret_body, "reason", &reason));
 	return ca_reason_parse(reason, ret_reason)

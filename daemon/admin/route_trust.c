@@ -7,7 +7,6 @@
 
 /* Of an anchor; those who hold it and those who do not are counted in any case. */
 enum { NODES_SHOWN = 256 };
-#define OVER_MOST_S ((json_int_t)30 * 24 * 3600)
 
 static json_t *text_value(const char *text)
 {
@@ -91,17 +90,19 @@ void route_trust_rotate(void *admin, struct http_exchange *x)
 	struct admin *a = admin;
 	json_t *body = NULL;
 	const char *authority;
+	int64_t over_ms;
+	bool compromised;
 	struct fault *f = admin_body(x, "authority,over_s,compromised", &body);
-	const json_t *over = json_object_get(body, "over_s");
 	if (!f)
-		f = admin_text(body, "authority", &authority);
-	if (!f && (!json_is_integer(over) || json_integer_value(over) < 0 || json_integer_value(over) > OVER_MOST_S))
-		f = fault_new(FAULT_INVALID, "\"over_s\" is a number of seconds from 0 to 30 days");
+		f = admin_name(body, "authority", &authority);
+	if (!f)
+		f = admin_over(body, &over_ms);
+	if (!f)
+		f = admin_flag(body, "compromised", &compromised);
 	if (f)
 		http_reply_fault(x, f);
 	else
-		control_trust_rotate(a->o.control, authority, json_integer_value(over) * 1000,
-			json_is_true(json_object_get(body, "compromised")), http_peer(x), on_done, x);
+		control_trust_rotate(a->o.control, authority, over_ms, compromised, http_peer(x), on_done, x);
 	json_decref(body);
 }
 
@@ -117,11 +118,10 @@ static void on_passed(void *arg, struct fault *f, const char *who)
 /* One of both: all is never meant by leaving something out. */
 static struct fault *read_node(const json_t *body, const char **ret)
 {
-	bool all = json_is_true(json_object_get(body, "all")), named = json_object_get(body, "node");
-	*ret = NULL;
-	if (all == named)
-		return fault_new(FAULT_INVALID, "give \"node\", a node.id, or \"all\": true");
-	return named ? admin_text(body, "node", ret) : NULL;
+	bool all;
+	TRY(admin_flag(body, "all", &all));
+	TRY(admin_node(body, ret));
+	return all == (*ret != NULL) ? fault_new(FAULT_INVALID, "give \"node\", a node.id, or \"all\": true") : NULL;
 }
 
 void route_trust_proceed(void *admin, struct http_exchange *x)
@@ -131,7 +131,7 @@ void route_trust_proceed(void *admin, struct http_exchange *x)
 	const char *authority, *node;
 	struct fault *f = admin_body(x, "authority,node,all", &body);
 	if (!f)
-		f = admin_text(body, "authority", &authority);
+		f = admin_name(body, "authority", &authority);
 	if (!f)
 		f = read_node(body, &node);
 	if (f)
@@ -147,7 +147,7 @@ static void pause_or_resume(struct admin *a, struct http_exchange *x, bool on)
 	const char *authority;
 	struct fault *f = admin_body(x, "authority", &body);
 	if (!f)
-		f = admin_text(body, "authority", &authority);
+		f = admin_name(body, "authority", &authority);
 	if (f)
 		http_reply_fault(x, f);
 	else
@@ -179,13 +179,15 @@ void route_trust_remove(void *admin, struct http_exchange *x)
 	struct admin *a = admin;
 	json_t *body = NULL;
 	const char *authority;
+	bool force;
 	struct fault *f = admin_body(x, "authority,force", &body);
 	if (!f)
-		f = admin_text(body, "authority", &authority);
+		f = admin_name(body, "authority", &authority);
+	if (!f)
+		f = admin_flag(body, "force", &force);
 	if (f)
 		http_reply_fault(x, f);
 	else
-		control_trust_remove(a->o.control, authority, json_is_true(json_object_get(body, "force")),
-			http_peer(x), on_removed, x);
+		control_trust_remove(a->o.control, authority, force, http_peer(x), on_removed, x);
 	json_decref(body);
 }

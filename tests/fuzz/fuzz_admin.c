@@ -14,7 +14,9 @@
 #include "base/io/job.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/secret.h"
 #include "base/text.h"
+#include "cache/seal_key.h"
 #include "cache/store.h"
 #include "control/control.h"
 #include "control/node.h"
@@ -29,7 +31,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 struct http_exchange {
 	struct buf body;
 	unsigned replies, status, orders;
+	bool flag; /* what the order was handed: compromised, force, for nobody, a key of the operator's */
+	enum ca_reason reason;
 };
+
+#define OVER_MOST_MS (INT64_C(30) * 24 * 3600 * 1000)
 
 const struct buf *http_body(const struct http_exchange *x)
 {
@@ -60,6 +66,13 @@ void http_reply_fault(struct http_exchange *x, struct fault *f)
 	x->replies++;
 	x->status = 400;
 	fault_free(f);
+}
+
+void http_reply_file(struct http_exchange *x, const char *content_type, int fd, uint64_t len)
+{
+	invariant(!strcmp(content_type, "application/vnd.sqlite3") && fd == -1 && !len);
+	x->replies++;
+	x->status = 200;
 }
 
 /* -- the control loop -- */
@@ -158,6 +171,114 @@ void control_each_version(
 	fn(arg, &(struct control_version){.entry = name, .id = "0123", .not_after_ms = 1000});
 }
 
+/* Of orders about an authority, or about the state as a whole. */
+static void order_about(const char *authority, const char *by)
+{
+	invariant(!authority || text_is_name(authority, strlen(authority)));
+	invariant(!strcmp(by, "uid 0"));
+	current->orders++;
+}
+
+static struct fault *unless_odd(const char *authority)
+{
+	return !authority || strlen(authority) % 2 ? NULL
+						   : fault_new(FAULT_NOT_FOUND, "there is no authority %s", authority);
+}
+
+void control_rotate_all(
+	struct control *c, const char *authority, int64_t over_ms, const char *by, control_done_fn *done, void *arg)
+{
+	(void)c;
+	order_about(authority, by);
+	invariant(over_ms >= 0 && over_ms <= OVER_MOST_MS && over_ms % 1000 == 0);
+	done(arg, unless_odd(authority));
+}
+
+void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
+	control_done_fn *done, void *arg)
+{
+	(void)c;
+	order_about(authority, by);
+	invariant(over_ms >= 0 && over_ms <= OVER_MOST_MS && over_ms % 1000 == 0);
+	current->flag = compromised;
+	done(arg, unless_odd(authority));
+}
+
+void control_trust_proceed(
+	struct control *c, const char *authority, const char *node, const char *by, control_passed_fn *done, void *arg)
+{
+	struct fault *f = unless_odd(authority);
+	(void)c;
+	order_about(authority, by);
+	invariant(!node || (strlen(node) <= NODE_TEXT_MAX && text_is_utf8(node, strlen(node))));
+	current->flag = !node;
+	done(arg, f, f ? NULL : node);
+}
+
+void control_trust_pause(
+	struct control *c, const char *authority, bool on, const char *by, control_done_fn *done, void *arg)
+{
+	(void)c;
+	order_about(authority, by);
+	done(arg, on ? unless_odd(authority) : fault_new(FAULT_CONFLICT, "trust of %s is not paused", authority));
+}
+
+void control_trust_remove(
+	struct control *c, const char *authority, bool force, const char *by, control_removed_fn *done, void *arg)
+{
+	(void)c;
+	order_about(authority, by);
+	current->flag = force;
+	done(arg, unless_odd(authority), 1);
+}
+
+void control_revoke(
+	struct control *c, const char *name, enum ca_reason reason, const char *by, control_revoked_fn *done, void *arg)
+{
+	struct fault *f = strlen(name) % 2 ? NULL : fault_new(FAULT_NOT_FOUND, "there is no \"%s\"", name);
+	(void)c;
+	order(name, by);
+	current->reason = reason;
+	done(arg, f, f ? NULL : "as told");
+}
+
+void control_rehearse(struct control *c, const char *authority, const char *secret, const char *by,
+	control_rehearsed_fn *done, void *arg)
+{
+	struct fault *failure = fault_new(FAULT_DENIED, "%s does not want to", authority);
+	(void)c;
+	order(authority, by);
+	invariant(!secret || text_is_name(secret, strlen(secret)));
+	done(arg, NULL,
+		&(struct control_rehearsal){.authority = authority,
+			.profile = "p",
+			.entry = secret ? secret : "-",
+			.failure = failure,
+			.answer_ms = -1,
+			.check_ms = -1});
+	fault_free(failure);
+}
+
+void control_rotate_seal(
+	struct control *c, const struct secret *given, const char *by, control_rotated_fn *done, void *arg)
+{
+	size_t len = SEAL_KEY_BYTES;
+	(void)c;
+	order_about(NULL, by);
+	if (given)
+		(void)secret_bytes(given, &len);
+	invariant(len == SEAL_KEY_BYTES);
+	current->flag = given;
+	done(arg, NULL, &(struct store_rotation){.waits = given});
+}
+
+void control_backup(struct control *c, const char *by, control_copied_fn *done, void *arg)
+{
+	(void)c;
+	order_about(NULL, by);
+	done(arg, NULL, -1, 0);
+}
+
 void control_audit_read(struct control *c, int64_t after, size_t limit,
 	void (*done)(void *arg, struct fault *f, const struct store_audit_page *page), void *arg)
 {
@@ -201,20 +322,48 @@ static bool is_base64(const json_t *o, const char *key)
 	       (letters == len || !strcmp(text + letters, "=") || !strcmp(text + letters, "=="));
 }
 
-/* An order was given: then the body is an object whose keys we know, and its texts are what they should be. */
+static const char *const reasons[] = {[CA_REASON_UNSPECIFIED] = "unspecified",
+	[CA_REASON_KEY_COMPROMISE] = "key-compromise",
+	[CA_REASON_AFFILIATION_CHANGED] = "affiliation-changed",
+	[CA_REASON_SUPERSEDED] = "superseded",
+	[CA_REASON_CESSATION_OF_OPERATION] = "cessation-of-operation"};
+
+static bool is_one_of(const char *key, const char *const *keys)
+{
+	for (; *keys; keys++)
+		if (!strcmp(key, *keys))
+			return true;
+	return false;
+}
+
+/* The value of a key is what such a key should be: a flag that is no boolean must not pass for one that is not set. */
+static bool is_proper(const json_t *o, const char *key, const json_t *value)
+{
+	static const char *const texts[] = {"name", "node", "version", "authority", "secret", "reason", NULL};
+	static const char *const flags[] = {"compromised", "force", "all", NULL};
+	if (is_one_of(key, flags))
+		return json_is_boolean(value);
+	if (!strcmp(key, "over_s"))
+		return json_is_integer(value);
+	return is_one_of(key, texts) ? json_is_string(value) : is_base64(o, key);
+}
+
+/* An order was given: then the body is an object whose keys we know, and its values are what they should be. */
 static void check_order(const struct http_exchange *x, const char *const *keys)
 {
 	json_t *o = json_loadb(buf_text(&x->body), x->body.len, 0, NULL);
 	const char *key;
 	json_t *value;
+	bool flag = false, is_seal = keys[0] && !strcmp(keys[0], "key");
 	invariant(x->orders == 1 && json_is_object(o));
 	json_object_foreach(o, key, value)
 	{
-		bool known = false, is_text = !strcmp(key, "name") || !strcmp(key, "node") || !strcmp(key, "version");
-		for (size_t i = 0; keys[i]; i++)
-			known = known || !strcmp(key, keys[i]);
-		invariant(known && (is_text || is_base64(o, key)));
+		invariant(is_one_of(key, keys) && (is_seal || is_proper(o, key, value)));
+		flag = flag || json_is_true(value) || (is_seal && json_is_string(value));
 	}
+	invariant(x->flag == flag);
+	const char *reason = json_string_value(json_object_get(o, "reason"));
+	invariant(!reason || !strcmp(reason, reasons[x->reason]));
 	json_decref(o);
 }
 
@@ -244,6 +393,16 @@ static const struct {
 	{route_rollback, {"name", "version"}},
 	{route_pin, {"name"}},
 	{route_unpin, {"name"}},
+	{route_rotate_all, {"authority", "over_s"}},
+	{route_revoke, {"name", "reason"}},
+	{route_trust_rotate, {"authority", "over_s", "compromised"}},
+	{route_trust_proceed, {"authority", "node", "all"}},
+	{route_trust_pause, {"authority"}},
+	{route_trust_resume, {"authority"}},
+	{route_trust_remove, {"authority", "force"}},
+	{route_authority_test, {"name", "secret"}},
+	{route_seal_rotate, {"key"}},
+	{route_backup, {NULL}},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
