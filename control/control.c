@@ -35,6 +35,7 @@ static void on_watch(void *arg)
 		if (e->previous && version_not_after_ms(e->previous) <= now)
 			version_unrefp(&e->previous);
 		outage_watch(e, now);
+		hooks_watch(e, now);
 	}
 	size_t rewritten = store_pending(c->o.store) ? REWRITES : 0;
 	for (struct entry *e = c->entries; c->memory_only && rewritten < REWRITES && e; e = e->hh.next)
@@ -221,6 +222,7 @@ struct fault *control_new(const struct control_options *o, struct definitions *d
 	c->meters = control_meters_new(c, o->metrics);
 	*ret = c;
 	TRY(load(c));
+	hooks_define(c, d);
 	TRY(make_authorities(c));
 	control_make_exact_entries(c);
 	return NULL;
@@ -360,6 +362,7 @@ static void free_control(struct control *c)
 		entry_free(e);
 	}
 	denials_free(c);
+	hooks_free(c);
 	verifiers_free(c);
 	mailbox_free(c->inbox.mailbox);
 	wakeup_free(c->wakeup);
@@ -388,7 +391,7 @@ static void close_step(void *arg)
 			timer_start(c->watch, 1);
 			return;
 		}
-	if (jobs_pending(c->o.jobs) || store_pending(c->o.store)) {
+	if (c->hooks_running || jobs_pending(c->o.jobs) || store_pending(c->o.store)) {
 		timer_start(c->watch, 1);
 		return;
 	}
@@ -400,6 +403,7 @@ void control_close(struct control *c, void (*closed)(void *arg), void *arg)
 	c->closing = true;
 	revocations_close(c);
 	trust_orders_close(c);
+	hooks_close(c);
 	store_stop_tasks(c->o.store);
 	c->closed = closed;
 	c->closed_arg = arg;

@@ -173,6 +173,14 @@ void rule_def_done(struct rule_def *r)
 	free_texts(r->deny, r->deny_count);
 }
 
+void hook_def_done(struct hook_def *h)
+{
+	free(h->name);
+	free_texts(h->command, h->command_count);
+	free_texts(h->environment, h->environment_count);
+	free_texts(h->secrets, h->secret_count);
+}
+
 void definitions_free(struct definitions *d)
 {
 	if (!d)
@@ -185,6 +193,9 @@ void definitions_free(struct definitions *d)
 		secret_def_done(&d->secrets[i]);
 	for (size_t i = 0; i < d->rule_count; i++)
 		rule_def_done(&d->rules[i]);
+	for (size_t i = 0; i < d->hook_count; i++)
+		hook_def_done(&d->hooks[i]);
+	free(d->hooks);
 	free(d->authorities);
 	free(d->profiles);
 	free(d->secrets);

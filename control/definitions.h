@@ -77,6 +77,29 @@ struct rule_def {
 	int line; /* in the config file; 0: built in */
 };
 
+/** What a command is run for. */
+enum hook_event {
+	HOOK_ROTATED = 1 << 0,	/* a new version is served */
+	HOOK_FAILED = 1 << 1,	/* an issuance failed */
+	HOOK_EXPIRING = 1 << 2, /* little is left of the life of what is served */
+};
+enum { HOOKS_MAX = 16, HOOK_ARGUMENTS_MAX = 64, HOOK_ENVIRONMENT_MAX = 32, HOOK_PATTERNS_MAX = 64 };
+#define HOOK_TIMEOUT_MIN_MS INT64_C(100)
+#define HOOK_TIMEOUT_MAX_MS (INT64_C(10) * 60 * 1000)
+struct hook_def {
+	char *name;
+	char **command; /* the first one an absolute path */
+	size_t command_count;
+	char **environment; /* names of ours that it gets too, where they are set; PATH it always has */
+	size_t environment_count;
+	unsigned events; /* enum hook_event */
+	char **secrets;	 /* patterns over names; none: all */
+	size_t secret_count;
+	int64_t timeout_ms; /* of one run */
+	int below_percent;  /* HOOK_EXPIRING: of the life; 0: below_ms */
+	int64_t below_ms;
+};
+
 struct definitions {
 	struct authority_def *authorities;
 	size_t authority_count;
@@ -86,6 +109,8 @@ struct definitions {
 	size_t secret_count;
 	struct rule_def *rules;
 	size_t rule_count;
+	struct hook_def *hooks; /* at most HOOKS_MAX */
+	size_t hook_count;
 	int64_t trust_soak_ms; /* how long absent verifiers are waited for; 0: one leaf life */
 };
 
@@ -116,5 +141,6 @@ void authority_def_done(struct authority_def *a);
 void profile_def_done(struct profile_def *p);
 void secret_def_done(struct secret_def *s);
 void rule_def_done(struct rule_def *r);
+void hook_def_done(struct hook_def *h);
 void template_list_free(struct template_list *l); /* leaves it empty */
 #endif

@@ -114,9 +114,10 @@ struct entry {
 	int64_t wanted_at_ms;
 	bool ordered;
 	enum life_level told_level;
-	bool pinned;   /* current is not renewed before its last fifth of life */
-	bool pin_next; /* and what is on its way to the store will not be */
-	bool outdated; /* current is not what the config asks for any more */
+	unsigned hooks_told; /* of current: hooks that were told how little is left, by their slot */
+	bool pinned;	     /* current is not renewed before its last fifth of life */
+	bool pin_next;	     /* and what is on its way to the store will not be */
+	bool outdated;	     /* current is not what the config asks for any more */
 	/* When its authority would like current to be renewed, and what is on its way to the store. */
 	struct ca_hint hint;
 	struct hint_next {
@@ -242,6 +243,9 @@ struct control {
 	struct shares absent_shares; /* by identity */
 	int64_t trust_used_ms;	     /* wall: when it was last looked which anchors are in use */
 	int64_t trust_settled_ms;    /* wall: proxies have come back after our start */
+	struct hook *hooks;	     /* LL */
+	unsigned hooks_running;
+	struct timer *hook_turn;
 	char *unready;
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -434,6 +438,15 @@ size_t verifiers_of(struct control *c, const char *authority, const char *sha256
 void verifiers_sweep(struct control *c, int64_t keep_ms, int64_t now_ms);
 void verifiers_free(struct control *c);
 
+/* hooks.c */
+/** What the config says now; the hooks borrow d until the next call, or hooks_free(). */
+void hooks_define(struct control *c, const struct definitions *d);
+void hooks_note(const struct entry *e, enum hook_event event);
+void hooks_watch(struct entry *e, int64_t now_ms); /* is little left of its life? */
+void hooks_close(struct control *c); /* commands are ended: control.hooks_running says how many are left */
+void hooks_free(struct control *c);
+void hooks_each_waiting(const struct control *c, void (*fn)(void *arg, const char *hook, size_t waiting), void *arg);
+
 /* rejected.c */
 void rejected_note(struct entry *e, const char *authority, const struct fault *f);
 void rejected_forget(struct entry *e, const char *authority); /* it has answered well */
@@ -490,4 +503,7 @@ void meters_rejected(struct control *c, const char *authority);
 void meters_passed_over(struct control *c, size_t nodes);
 void meters_quarantine(struct control *c, enum quarantine_event what);
 void meters_unproven(struct control *c);
+void meters_hook_ran(struct control *c, const char *hook, const char *outcome);
+void meters_hook_missed(struct control *c, const char *hook);
+void meters_hook_removed(struct control *c, const char *hook);
 #endif

@@ -10,6 +10,7 @@ enum { SECRETS_MAX = 20000, AUTHORITIES_MAX = 256 };
 struct control_meters {
 	struct metrics *registry;
 	struct metrics_family *issued, *failed, *rejected;
+	struct metrics_family *hook_runs, *hook_missed;
 	struct counter *denials, *discarded, *unproven, *passed_over, *quarantine[QUARANTINE_EVENTS];
 };
 
@@ -147,6 +148,17 @@ static void collect_quarantined(void *arg, struct metrics_sink *sink)
 	}
 }
 
+static void emit_waiting(void *arg, const char *hook, size_t waiting)
+{
+	const char *const labels[] = {hook};
+	metrics_emit(arg, labels, (double)waiting);
+}
+
+static void collect_hooks(void *arg, struct metrics_sink *sink)
+{
+	hooks_each_waiting(arg, emit_waiting, sink);
+}
+
 static void collect_secret_memory(void *arg, struct metrics_sink *sink)
 {
 	(void)arg;
@@ -257,6 +269,22 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 		&(struct metrics_def){.name = "leafcast_names_wanted_unknown",
 			.help = "Names that are subscribed to and that nobody defined."},
 		collect_wanted_unknown, c);
+	k->hook_runs = metrics_add_family(m, METRICS_COUNTER,
+		&(struct metrics_def){.name = "leafcast_hook_runs",
+			.help = "Commands of hooks that have ended: ok, failed, timeout.",
+			.labels = {"hook", "outcome"},
+			.max_children = 3 * HOOKS_MAX});
+	k->hook_missed = metrics_add_family(m, METRICS_COUNTER,
+		&(struct metrics_def){.name = "leafcast_hook_events_missed",
+			.help = "Events of which a hook was not told because too many waited.",
+			.labels = {"hook"},
+			.max_children = HOOKS_MAX});
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_hook_waiting",
+			.help = "Events that wait for a run of the hook's command.",
+			.labels = {"hook"},
+			.max_children = HOOKS_MAX},
+		collect_hooks, c);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_secret_memory_bytes",
 			.help = "Memory for secrets: pages that are locked and that are not, and what is used of them.",
@@ -315,4 +343,33 @@ void meters_rejected(struct control *c, const char *authority)
 		return;
 	const char *const labels[] = {authority};
 	counter_inc(metrics_counter_of(c->meters->rejected, labels));
+}
+
+void meters_hook_ran(struct control *c, const char *hook, const char *outcome)
+{
+	if (!c->meters)
+		return;
+	const char *const labels[] = {hook, outcome};
+	counter_inc(metrics_counter_of(c->meters->hook_runs, labels));
+}
+
+void meters_hook_missed(struct control *c, const char *hook)
+{
+	if (!c->meters)
+		return;
+	const char *const labels[] = {hook};
+	counter_inc(metrics_counter_of(c->meters->hook_missed, labels));
+}
+
+void meters_hook_removed(struct control *c, const char *hook)
+{
+	static const char *const outcomes[] = {"ok", "failed", "timeout"};
+	if (!c->meters)
+		return;
+	const char *const missed[] = {hook};
+	metrics_remove(c->meters->hook_missed, missed);
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
+		const char *const labels[] = {hook, outcomes[i]};
+		metrics_remove(c->meters->hook_runs, labels);
+	}
 }

@@ -12,6 +12,7 @@ struct publication {
 	struct entry *entry;
 	struct version *version; /* NULL: a deletion */
 	uint64_t generation;
+	bool is_news;				  /* another version than what was served until then */
 	struct past_version past[ENTRY_PAST_MAX]; /* of the entry, as they were before: when the store takes nothing */
 	size_t past_count;
 	control_done_fn *done;
@@ -138,6 +139,7 @@ static void serve(struct entry *e, struct version *v)
 	e->kind = version_kind(v);
 	e->outdated = false;
 	e->told_level = LIFE_OK;
+	e->hooks_told = 0;
 	publish_current(e);
 	crash_point("publish.sent");
 	log_event(LOG_INFO, "secret.published", LS("secret", entry_key_text(e->key)), LS("version", version_id(v)),
@@ -168,6 +170,8 @@ static void on_taken_in(void *arg, struct fault *f)
 {
 	struct publication *p = arg;
 	struct entry *e = p->entry;
+	if (!f && p->is_news && e->current)
+		hooks_note(e, HOOK_ROTATED);
 	p->done(p->arg, f);
 	e->awaited--;
 	entry_drop_if_idle(e);
@@ -232,6 +236,7 @@ static void on_stored(void *arg, struct fault *f)
 		version_unref(p->version);
 		free(p);
 	} else {
+		p->is_news = !e->current || strcmp(version_id(e->current), version_id(p->version)) != 0;
 		serve(e, p->version);
 		version_unref(p->version);
 		e->awaited++;

@@ -168,6 +168,7 @@ struct fault *control_reload(struct control *c, struct definitions *d)
 		if (!definitions_authority(d, authority_name(a)))
 			close_authority(a);
 	}
+	hooks_define(c, d);
 	definitions_free(old);
 	authorities_start(c);
 	for (struct entry *e = c->entries, *next; e; e = next) {

@@ -134,6 +134,7 @@ static void failed(struct entry *e, struct fault *f)
 	int64_t wait = backoff_asked_ms(&e->backoff, fault_retry_after_ms(f), table_hash(key, len) ^ (uint64_t)now);
 	e->retry_at_ms = now + wait;
 	entry_set_error(e, f);
+	hooks_note(e, HOOK_FAILED);
 	log_event(!e->current || left < version_life_ms(e->current) / 5 ? LOG_ERROR : LOG_WARN, "rotation.failed",
 		LS("secret", entry_key_text(e->key)), LI("retry_in_ms", wait),
 		LI("life_left_ms", e->current ? left : 0), LF(f));

@@ -178,6 +178,13 @@ static const struct field root_fields[] = {
 		.takes = "a list of rules",
 		.otherwise = "none: nobody may have anything",
 		.help = "who may have what; `deny` wins over every `may`"},
+	{.key = "hooks",
+		.type = FIELD_OTHER,
+		.read = config_read_hooks,
+		.items = config_hook_fields,
+		.takes = "a mapping from names to hooks",
+		.otherwise = "none",
+		.help = "commands that are run when something happened, at most 16"},
 };
 static const struct field_set root_set = {"", root_fields, ARRAY_LEN(root_fields)};
 

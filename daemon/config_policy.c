@@ -132,20 +132,24 @@ static void read_name(struct config_reader *r, yaml_node_t *item, size_t index, 
 	l->list[l->count++] = text;
 }
 
-static void read_names(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+void config_read_patterns(
+	struct config_reader *r, const struct field *f, yaml_node_t *n, char ***ret, size_t *ret_count)
 {
-	struct rule_def *d = target;
 	struct name_list l = {NULL, 0};
 	if (config_each_item(r, n, f->takes, read_name, &l) &&
 		n->data.sequence.items.start == n->data.sequence.items.top)
 		config_yaml_error(&r->yaml, n, "%s is an empty list; name a secret, or remove the key", config_path(r));
-	if (f->tag == NAMES_MAY) {
-		d->may = l.list;
-		d->may_count = l.count;
-	} else {
-		d->deny = l.list;
-		d->deny_count = l.count;
-	}
+	*ret = l.list;
+	*ret_count = l.count;
+}
+
+static void read_names(struct config_reader *r, const struct field *f, yaml_node_t *n, void *target)
+{
+	struct rule_def *d = target;
+	if (f->tag == NAMES_MAY)
+		config_read_patterns(r, f, n, &d->may, &d->may_count);
+	else
+		config_read_patterns(r, f, n, &d->deny, &d->deny_count);
 }
 
 static void read_rule(struct config_reader *r, yaml_node_t *n, size_t index, void *arg)

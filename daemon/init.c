@@ -155,7 +155,9 @@ static void add_config(struct buf *b, const struct kind *k, const struct given *
 		"  default: {profile: workload}   # a leaf for each caller\n"
 		"  mesh-roots: {bundle: [mesh]}   # what verifies them\n"
 		"policy:                          # default deny\n"
-		"  - {who: {uid: %lu}, may: [default, mesh-roots]}   # the uid that Envoy runs as\n",
+		"  - {who: {uid: %lu}, may: [default, mesh-roots]}   # the uid that Envoy runs as\n"
+		"# hooks:                        # commands that are run when something happened\n"
+		"#   page: {command: [/usr/local/lib/leafcast/page], events: [failed, expiring]}\n",
 		(unsigned long)uid);
 }
 

@@ -100,20 +100,20 @@ static void test_errors(void **state)
 		{TEXT(LISTEN "secrets: {[a]: b}\n"), ":2:11: a key is a list; a key is a text\n"},
 		{TEXT("- a\n"),
 			":1:1: the config is a list; it takes a mapping with workers, log, drain, repush, state, "
-			"admin, limits, trust, authorities, profiles, secrets, listen, policy\n"},
+			"admin, limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
 		{TEXT("x"),
 			":1:1: the config is \"x\"; it takes a mapping with workers, log, drain, repush, state, admin, "
-			"limits, trust, authorities, profiles, secrets, listen, policy\n"},
+			"limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
 		/* Keys. */
 		{TEXT("workers: 1\n"),
 			":1:1: \"listen\" is missing in the config; it is the list of places where proxies connect\n"},
 		{TEXT(LISTEN "worker: 1\n"),
 			":2:1: unknown key \"worker\" in the config; did you mean \"workers\"? There are: workers, "
 			"log, drain, repush, state, admin, limits, trust, authorities, profiles, secrets, listen, "
-			"policy\n"},
+			"policy, hooks\n"},
 		{TEXT(LISTEN "zzzzzz: 1\n"), ":2:1: unknown key \"zzzzzz\" in the config; there are: workers, log, "
 					     "drain, repush, state, admin, "
-					     "limits, trust, authorities, profiles, secrets, listen, policy\n"},
+					     "limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
 		{TEXT(LISTEN "log: {levle: info}\n"),
 			":2:7: unknown key \"levle\" in log; did you mean \"level\"? There are: level, format\n"},
 		{TEXT(LISTEN "log:\n"), ":2:5: log is nothing; it takes a mapping with level, format\n"},
@@ -331,6 +331,44 @@ static void test_errors(void **state)
 		{TEXT(LISTEN PROFILE "secrets: {\"a\\e[31mb\": {profile: x}}\n"),
 			":3:33: secrets.a\\x1b[31mb.profile is \"x\", and there is no such profile; there are: p\n"},
 		/* Policy. */
+		/* Hooks. */
+		{TEXT(LISTEN "hooks: {h: {command: [/h]}}\n"), ":2:12: \"events\" is missing in hooks.h; it is when it "
+							       "is run: a new version is served, an issuance "
+							       "failed, little is left of a life\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [h, /x], events: [rotated]}}\n"),
+			":2:22: hooks.h.command does not begin with an absolute path; it takes a list of 1 to 64 "
+			"texts, the "
+			"first one an absolute path\n"},
+		{TEXT(LISTEN "hooks: {h: {command: /h, events: rotated}}\n"),
+			":2:22: hooks.h.command is \"/h\"; it takes a list of 1 to 64 texts, the first one an absolute "
+			"path\n"
+			":2:34: hooks.h.events is \"rotated\"; it takes a list of rotated, failed, expiring, each "
+			"once\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: []}}\n"),
+			":2:36: hooks.h.events is an empty list; it takes a list of rotated, failed, expiring, each "
+			"once\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: [rotate, failed, failed]}}\n"),
+			":2:37: hooks.h.events[0] is \"rotate\"; did you mean \"rotated\"? There are: rotated, failed, "
+			"expiring\n"
+			":2:53: hooks.h.events[2] is \"failed\" a second time; remove it\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: [expiring], life_below: 0%}}\n"),
+			":2:60: hooks.h.life_below is \"0%\"; it takes a part of its life from 1% to 90%, or a "
+			"duration from "
+			"1s to 3650d\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: [failed], life_below: 10%}}\n"),
+			":2:46: hooks.h is not run for \"expiring\", so life_below means nothing; remove it\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: [failed], environment: [A-B]}}\n"),
+			":2:59: hooks.h.environment has something that is no name of a variable; values stand in "
+			"leafcast's own "
+			"environment\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: [failed], environment: [LEAFCAST_ERROR]}}\n"),
+			":2:59: hooks.h.environment has \"LEAFCAST_ERROR\"; names that begin with LEAFCAST_ are the "
+			"event's "
+			"own\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: [failed], secrets: []}}\n"),
+			":2:55: hooks.h.secrets is an empty list; name a secret, or remove the key\n"},
+		{TEXT(LISTEN "hooks: {h: {command: [/h], events: [failed], timeout: 1ms}}\n"),
+			":2:55: hooks.h.timeout is \"1ms\"; it takes a duration from 100ms to 10m, such as \"30s\"\n"},
 		{TEXT(LISTEN "policy: {who: {}}\n"), ":2:9: policy is a mapping; it takes a list of rules\n"},
 		{TEXT(LISTEN "policy: [{may: [a]}]\n"), ":2:10: \"who\" is missing in policy[0]; it is whom the rule "
 							"is about: every key that is given must hold; {} is nobody\n"},
