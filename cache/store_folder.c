@@ -17,7 +17,8 @@ struct store_folder {
 	int folder_fd;
 	dev_t device; /* of the database, as it was prepared */
 	ino_t inode;
-	int lock_fd; /* flock()ed while we live; holds MARK once a first start was completed */
+	ino_t log_inode; /* of its log, once it is open; 0: none was seen */
+	int lock_fd;	 /* flock()ed while we live; holds MARK once a first start was completed */
 };
 
 static const char MARK[] = "A leafcast state lives here: its first start is complete.\n";
@@ -138,17 +139,29 @@ struct fault *store_folder_prepare_database(struct store_folder *f)
 	return fsync(f->folder_fd) < 0 ? fault_errno(errno, "cannot sync folder %s", f->path) : NULL;
 }
 
-struct fault *store_folder_check_database(const struct store_folder *f)
+static bool is_in_place(const struct store_folder *f, const char *name, ino_t inode)
 {
 	struct stat st;
-	if (fstatat(f->folder_fd, "leafcast.db", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == f->device &&
-		st.st_ino == f->inode)
+	return fstatat(f->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == f->device &&
+	       st.st_ino == inode;
+}
+
+void store_folder_note_log(struct store_folder *f)
+{
+	struct stat st;
+	f->log_inode = fstatat(f->folder_fd, "leafcast.db-wal", &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
+}
+
+struct fault *store_folder_check_database(const struct store_folder *f)
+{
+	bool is_there = is_in_place(f, "leafcast.db", f->inode);
+	if (is_there && (!f->log_inode || is_in_place(f, "leafcast.db-wal", f->log_inode)))
 		return NULL;
 	return fault_set_retryable(fault_new(FAULT_UNAVAILABLE,
-					   "%s was removed or replaced while it is in use: nothing is written to it. "
+					   "%s%s was removed or replaced while it is in use: nothing is written to it. "
 					   "Take a copy of what is "
 					   "still held (leafcast backup FILE), stop leafcast, and restore that",
-					   f->database),
+					   f->database, is_there ? "-wal" : ""),
 		-1);
 }
 

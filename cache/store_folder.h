@@ -28,8 +28,10 @@ MUST_USE struct fault *store_folder_mark(struct store_folder *f);
 /** Make the database file, empty and 0600, where there is none; an existing one's mode is put right. INVALID: no
  * regular file. */
 MUST_USE struct fault *store_folder_prepare_database(struct store_folder *f);
-/** UNAVAILABLE, retryable: the database file is not the one any more that was prepared: what is written now would be
- * gone with the process. */
+/** The log is open: it is to stay, like the database. */
+void store_folder_note_log(struct store_folder *f);
+/** UNAVAILABLE, retryable: the database file (or its log) is not the one any more that was prepared: what is written
+ * now would be gone with the process. */
 MUST_USE struct fault *store_folder_check_database(const struct store_folder *f);
 /** Rename the database and its log, overwriting nothing. Takes what was found wrong and returns it with the new name
  * and what an operator can do: CORRUPT. */

@@ -153,6 +153,7 @@ struct fault *store_db_open(const struct store_options *o, const struct clock *c
 	TRY(store_audit_open(db));
 	if (db->is_complete && !store_folder_is_marked(db->folder))
 		TRY(store_folder_mark(db->folder));
+	store_folder_note_log(db->folder);
 	(void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	*ret = TAKE(db);
 	return NULL;
