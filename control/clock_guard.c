@@ -53,7 +53,7 @@ char *clock_verdict_text(enum clock_verdict v, const struct clock_guard *g, cons
 	char now[32], then[32], by[48];
 	int64_t moved = f->wall_ms - f->mono_ms - g->agreed_ms;
 	clock_format(f->wall_ms, now, sizeof now);
-	(void)duration_text((moved < 0 ? -moved : moved) / MS_PER_S * MS_PER_S, by, sizeof by);
+	(void)duration_text(((moved < 0 ? -moved : moved) + MS_PER_S / 2) / MS_PER_S * MS_PER_S, by, sizeof by);
 	switch (v) {
 	case CLOCK_BEFORE_BUILD:
 		clock_format(f->built_ms, then, sizeof then);

@@ -312,6 +312,10 @@ static void on_leaf(void *arg, struct fault *f, struct credential *c, const stru
 			failed(e, f);
 		return;
 	}
+	if (clock_holds(e, e->via, p->lifetime_ms)) { /* it was set while this one was being made */
+		version_unref(v);
+		return;
+	}
 	e->ordered = e->starved = false;
 	e->tried = 0;
 	e->retry_at_ms = 0;
