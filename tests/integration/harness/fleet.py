@@ -9,12 +9,14 @@ from .leafcast import Leafcast
 from .traffic import Traffic
 
 
-def config(server, lifetime, workers=1, tcp_port=None, authority=None, spare=None):
+def config(server, lifetime, workers=1, tcp_port=None, authority=None, spare=None, renew=None):
     """pair.yaml with this test's addresses, user and authority. Without tcp_port the TCP listener is left out."""
     made = copy.deepcopy(examples.load("leafcast/pair.yaml"))
     made["workers"] = workers
     made["log"] = {"level": "debug", "format": "json"}
     made["profiles"]["workload"]["lifetime"] = lifetime
+    if renew:
+        made["profiles"]["workload"]["renew"] = renew
     for rule in made["policy"]:
         if "uid" in rule["who"]:
             rule["who"]["uid"] = os.geteuid()
@@ -71,11 +73,11 @@ class Pair:
 
 
 class Fleet:
-    def __init__(self, folder, lifetime, workers=1, tcp=False, authority=None, spare=None):
+    def __init__(self, folder, lifetime, workers=1, tcp=False, authority=None, spare=None, renew=None, env=None):
         self.folder = folder
         self.port = ports.free() if tcp else None
-        self.leafcast = Leafcast(folder / "leafcast")
-        self.leafcast.write_config(config(self.leafcast, lifetime, workers, self.port, authority, spare))
+        self.leafcast = Leafcast(folder / "leafcast", env=env)
+        self.leafcast.write_config(config(self.leafcast, lifetime, workers, self.port, authority, spare, renew))
         folder.ending(self.leafcast).start()
         if tcp:
             self.leafcast.cli("get", "envoy-node", "--cert", self.leafcast.folder / "node.cert.pem",
