@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 from checklist import Checklist  # noqa: E402
+from driver_table import DriverTable  # noqa: E402
 from harness import paths  # noqa: E402
 
 
@@ -30,6 +31,7 @@ def pytest_configure(config):
     everything = (config.args_source == pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword and
                   not config.option.markexpr and config.option.target == "leafcast")
     config.pluginmanager.register(Checklist(everything or config.option.checklist))
+    config.pluginmanager.register(DriverTable(everything or config.option.checklist))
 
 
 def pytest_collection_modifyitems(config, items):

@@ -3,7 +3,6 @@ import os
 import subprocess
 
 import pytest
-from cryptography import x509
 from harness import paths, wait
 from harness.fleet import Fleet
 from harness.leafcast import Leafcast
@@ -33,27 +32,6 @@ def leafcast(folder, authority_):
                     "roots": {"bundle": ["corp"]}},
         "policy": [{"who": {"uid": os.geteuid()}, "may": ["**"]}]})
     return folder.ending(server)
-
-
-def leaf(server, folder, name="web"):
-    return x509.load_pem_x509_certificate(open(server.get(name, folder.path, "cert", "key")["cert"], "rb").read())
-
-
-def test_a_leaf_of_openssl_ca(folder, corp):
-    server = leafcast(folder, authority(corp)).start()
-    got = leaf(server, folder)
-    names = got.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["web.example"]
-    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://td.example/web"]
-    assert got.issuer.rfc4514_string() == "CN=openssl ca"
-    server.cli("rotate", "web")
-    assert leaf(server, folder).serial_number != got.serial_number
-    assert len((corp / "index.txt").read_text().splitlines()) == 2
-    # A restart serves what there is, and asks for nothing.
-    server.stop()
-    server.start()
-    leaf(server, folder)
-    assert len((corp / "index.txt").read_text().splitlines()) == 2
 
 
 def test_the_log_says_why(folder, corp):

@@ -46,10 +46,6 @@ def error(server):
     return next((s for s in server.status()["secrets"] if s["name"] == "web"), {}).get("last_error") or ""
 
 
-def asked(ca, path):
-    return sum(path in line and '"status":20' in line.replace(" ", "") for line in ca.process.lines.items())
-
-
 @pytest.mark.parametrize("kind", ["jwk", "fingerprint", "pem", "encrypted-pem", "encrypted-jwk", "x5c"])
 def test_a_leaf_by_each_provisioner(folder, kind):
     key = stepca.made_by_step() if kind == "encrypted-jwk" else None
@@ -74,54 +70,6 @@ def test_a_leaf_by_each_provisioner(folder, kind):
     server.cli("rotate", "web")
     again = leaf(server, folder)
     assert again.serial_number != got.serial_number and again.public_key() != got.public_key()
-
-
-def test_a_renewal_is_a_rekey(folder, ca):
-    server = leafcast(folder, authority(ca)).start()
-    for _ in range(3):
-        server.cli("rotate", "web")
-    assert asked(ca, "/1.0/rekey") == 3
-    assert asked(ca, "/1.0/sign") == 1
-
-
-def test_its_root_rotates(folder, ca):
-    server = leafcast(folder, authority(ca)).start()
-    assert len(anchors(server)) == 1
-    ca.add_root()
-    wait.until(lambda: len(anchors(server)) == 2, 10, "both roots in the bundle")
-    ca.sign_by_new_root()
-    server.cli("rotate", "web")
-    assert leaf(server, folder).issuer.rfc4514_string() == "CN=Issuing 2"
-    server.stop()
-    server.start()                                      # its server's certificate is of the new root alone now
-    server.cli("rotate", "web")
-
-
-def anchors(server):
-    return server.cli("trust", "status", "corp").stdout.split("\n\n")[0].splitlines()[1:]
-
-
-def test_revoke(folder, ca):
-    server = leafcast(folder, authority(ca)).start()
-    serial = leaf(server, folder).serial_number
-    assert "authority corp" in server.cli("revoke", "web", "--reason", "key-compromise").stdout
-    assert leaf(server, folder).serial_number != serial
-    assert asked(ca, "/1.0/revoke") == 1
-
-
-def test_outage_and_restart(folder, ca):
-    server = leafcast(folder, authority(ca)).start()
-    ca.pause()
-    ca.resume()
-    ca.stop()
-    assert "localhost" in server.cli("rotate", "web", code=1, timeout_s=60).stderr
-    held = leaf(server, folder).serial_number
-    server.stop()
-    server.start()                                      # it serves what it has while its authority is away
-    assert leaf(server, folder).serial_number == held
-    ca.start()
-    wait.until(lambda: server.cli("rotate", "web", code=None, timeout_s=60).returncode == 0, 60, "a new leaf")
-    assert leaf(server, folder).serial_number != held
 
 
 @pytest.mark.parametrize("options, words", [

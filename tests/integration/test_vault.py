@@ -207,19 +207,6 @@ def bundle(server, folder):
     return {c.subject.rfc4514_string() for c in x509.load_pem_x509_certificates(text)}
 
 
-def test_a_new_root_is_in_the_bundle_before_it_signs(folder, bao):
-    server = leafcast(folder, authority(bao, bao.approle_login())).start()
-    assert bundle(server, folder) == {"CN=Root 1"}
-    bao.new_root(2, default=False)
-    wait.until(lambda: bundle(server, folder) == {"CN=Root 1", "CN=Root 2"}, 10, "both roots in the bundle")
-    rotate(server)
-    assert leaf(server, folder).issuer.rfc4514_string() == "CN=Root 1"
-    bao.make_default(2)
-    rotate(server)
-    wait.until(lambda: leaf(server, folder).issuer.rfc4514_string() == "CN=Root 2", 10, "a leaf under the new root")
-    assert bundle(server, folder) == {"CN=Root 1", "CN=Root 2"}
-
-
 def test_an_intermediate_whose_root_is_elsewhere(folder, bao):
     """The root never was in the mount: leafcast says so, and takes it from a file."""
     root = pki.authority("Offline Root")
@@ -273,22 +260,6 @@ def test_a_quota_is_respected_and_nothing_asked_twice(folder, bao):
     assert all(e["retry_in_ms"] >= 1000 for e in failures)
     assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == 1 + len(names)
     assert len(logged(server, "authority.logged_in")) == 1
-
-
-@pytest.mark.timeout(300)
-def test_a_thousand_names(folder, bao):
-    """One request a name, one login, and one more a name for each rotation that is ordered."""
-    names = ["n%d" % i for i in range(1000)]
-    secrets = {n: {"profile": "workload", "dns": [n + ".example"]} for n in names}
-    server = leafcast(folder, authority(bao, bao.approle_login()), secrets=secrets)
-    server.spawn()
-    server.wait_notify("READY=1", 200)
-    wait.until(lambda: all(s["state"] == "ok" for s in server.status()["secrets"]), 60, "all of them", poll_s=0.5)
-    assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == 1 + len(names)
-    for n in names[:3]:
-        rotate(server, n)
-    assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == 1 + len(names) + 3
-    assert len(logged(server, "authority.logged_in")) == 1 and not logged(server, "rotation.failed")
 
 
 def test_no_secret_is_anywhere(folder, bao):
@@ -368,7 +339,7 @@ def issuer(server, folder, name):
     return leaf(server, folder, name).issuer.rfc4514_string()
 
 
-# --- revocation and trials -----------------------------------------------------------------------------------------------
+# --- revocation ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("right", ["pki/revoke", "pki/revoke-with-key"])
 def test_a_certificate_is_revoked(folder, bao, right):
     """By the right to revoke, or by the key where that is all the policy allows."""
@@ -380,11 +351,3 @@ def test_a_certificate_is_revoked(folder, bao, right):
     wait.until(lambda: bao.ask("GET", "pki/cert/" + serial)["data"]["revocation_time"] > 0, 30,
                lambda: server.process.tail())
     assert leaf(server, folder).serial_number != old.serial_number
-
-
-def test_an_authority_is_tried(folder, bao):
-    server = leafcast(folder, authority(bao, bao.approle_login())).start()
-    before = len(bao.ask("LIST", "pki/certs")["data"]["keys"])
-    text = server.cli("authority", "test", "corp").stdout
-    assert "CN=Root 1" in text, text
-    assert len(bao.ask("LIST", "pki/certs")["data"]["keys"]) == before + 1

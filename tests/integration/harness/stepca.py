@@ -63,6 +63,7 @@ class StepCA:
         self.roots = [pki.authority("Root 1")]
         self.issuing = pki.make("Issuing 1", issuer=self.roots[0], ca=True, end_s=5 * 86400, path_length=0)
         self.key = key or pki.new_key()
+        self.backdate = "1s"
         self.machines = pki.authority("Machines")
         self.machine = pki.make("machine", issuer=self.machines, dns=["machine.example"])
         self._write()
@@ -113,7 +114,7 @@ class StepCA:
             "address": "127.0.0.1:%d" % self.port, "dnsNames": ["localhost", "127.0.0.1"],
             "logger": {"format": "json"},
             "db": {"type": "badgerv2", "dataSource": str(self.folder / "db")},
-            "authority": {"backdate": "1s", "claims": self.claims, "provisioners": [
+            "authority": {"backdate": self.backdate, "claims": self.claims, "provisioners": [
                 {"type": "JWK", "name": JWK_NAME, "key": jwk(self.key)},
                 {"type": "X5C", "name": X5C_NAME, "roots": machines}]}}
         path = self.folder / "ca.json"
@@ -165,6 +166,22 @@ class StepCA:
         self._write()
         self.process.signal(signal.SIGHUP)
         wait.until(before, START_S, lambda: "step-ca after SIGHUP:\n" + self.process.tail())
+
+    def _take_config(self):
+        """What answers after SIGHUP is the new one: the old one's listener is handed over."""
+        start = len(self.process.lines.items())
+        self._write()
+        self.process.signal(signal.SIGHUP)
+        self.process.lines.first(lambda line: "Serving HTTPS" in line, START_S, lambda: self.process.tail(), start)
+
+    def set_key(self, key):
+        """Another key of the JWK provisioner."""
+        self.key = key
+        self._take_config()
+
+    def set_backdate(self, backdate):
+        self.backdate = backdate
+        self._take_config()
 
     def add_root(self):
         """The second root is served beside the first; leafs come from the first."""
