@@ -334,7 +334,7 @@ void control_start(struct control *c, const struct outlet *o, void (*ready)(void
 	trust_start(c);
 	audit_start(c);
 	for (struct entry *e = c->entries; e; e = e->hh.next) {
-		e->outdated = rotation_is_outdated(e);
+		rotation_compare(e);
 		quarantine_publish(e);
 		publish_current(e);
 		if (e->def && e->def->internal && e->current && c->o.on_internal)

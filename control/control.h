@@ -41,6 +41,7 @@ struct control_options {
 	bool first_start;
 	int64_t watch_ms;	 /* how often it is looked what time has brought; 0: each second */
 	int64_t waking_ms;	 /* what became due while the machine slept is spread over so long; 0: it is not */
+	int64_t moving_ms;	 /* a change of authority is spread over so long; 0: it is not */
 	int64_t built_ms;	 /* wall: the clock is not believed before it; 0: not known */
 	unsigned past_versions;	 /* earlier ones that the store keeps of an entry, 1..CONTROL_PAST_MAX; 0: 4 */
 	int64_t past_expired_ms; /* and for how long after their end; they go when the next version comes */

@@ -117,7 +117,9 @@ struct entry {
 	unsigned hooks_told; /* of current: hooks that were told how little is left, by their slot */
 	bool pinned;	     /* current is not renewed before its last fifth of life */
 	bool pin_next;	     /* and what is on its way to the store will not be */
-	bool outdated;	     /* current is not what the config asks for any more */
+	int64_t moved_ms; /* wall: since then its profile has another authority, and current was not issued by it; 0: no
+			   */
+	bool outdated;	  /* current is not what the config asks for any more */
 	/* When its authority would like current to be renewed, and what is on its way to the store. */
 	struct ca_hint hint;
 	struct hint_next {
@@ -326,7 +328,8 @@ bool rotation_is_kept_fresh(const struct entry *e, int64_t now_ms);
 MUST_USE struct fault *rotation_sans(const struct entry *e, struct san_set *ret);
 MUST_USE struct fault *rotation_sans_of(
 	const struct definitions *d, const struct secret_def *def, const struct entry_key *key, struct san_set *ret);
-bool rotation_is_outdated(const struct entry *e);
+/** Is what it serves still what the config asks for? Sets outdated and moved_ms. */
+void rotation_compare(struct entry *e);
 
 /* versions.c */
 /** What publishing v changes for earlier versions and pins, into its transaction; and once it is what e serves. */

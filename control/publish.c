@@ -138,6 +138,7 @@ static void serve(struct entry *e, struct version *v)
 	clock_received(c, v);
 	e->kind = version_kind(v);
 	e->outdated = false;
+	e->moved_ms = 0;
 	e->told_level = LIFE_OK;
 	e->hooks_told = 0;
 	publish_current(e);

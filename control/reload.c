@@ -173,7 +173,7 @@ struct fault *control_reload(struct control *c, struct definitions *d)
 	authorities_start(c);
 	for (struct entry *e = c->entries, *next; e; e = next) {
 		next = e->hh.next;
-		e->outdated = rotation_is_outdated(e);
+		rotation_compare(e);
 		rotation_replan(e);
 	}
 	bundles_refresh(c);

@@ -49,6 +49,8 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 		.pinned = e->pinned,
 		.ordered = e->ordered || (e->outdated && !e->pinned) || entry_is_revoked(e),
 		.hasten_at_ms = e->hasten_at_ms,
+		.moved_ms = e->moved_ms,
+		.moved_over_ms = e->control->o.moving_ms,
 		.retry_at_ms = e->retry_at_ms};
 	campaign_facts(e, &facts.campaign_ms, &facts.campaign_over_ms);
 	if (e->current) {
@@ -94,20 +96,28 @@ struct fault *rotation_sans(const struct entry *e, struct san_set *ret)
 	return rotation_sans_of(e->control->definitions, e->def, e->key, ret);
 }
 
-bool rotation_is_outdated(const struct entry *e)
+void rotation_compare(struct entry *e)
 {
 	const struct profile_def *p = profile_of(e);
 	const struct cert_info *info = p && e->current ? version_leaf(e->current) : NULL;
-	if (!info)
-		return false;
-	struct san_set sans = {NULL, 0};
-	struct fault *f = rotation_sans(e, &sans);
-	const char *authority = version_authority(e->current);
-	bool same = !f && san_set_equal(&sans, &info->sans) && strcmp(info->key, key_type_name(p->key)) == 0 &&
-		    authority && profile_uses(p, authority);
-	fault_free(f);
-	san_set_free(&sans);
-	return !same;
+	bool outdated = false, moved = false;
+	if (info) {
+		struct san_set sans = {NULL, 0};
+		struct fault *f = rotation_sans(e, &sans);
+		const char *authority = version_authority(e->current);
+		bool same = !f && san_set_equal(&sans, &info->sans) && strcmp(info->key, key_type_name(p->key)) == 0;
+		bool ours = authority && profile_uses(p, authority);
+		/* Verifiers trust one that is in the config still: there is no hurry. */
+		moved = same && !ours && authority && definitions_authority(e->control->definitions, authority);
+		outdated = !same || (!ours && !moved);
+		fault_free(f);
+		san_set_free(&sans);
+	}
+	e->outdated = outdated;
+	if (!moved)
+		e->moved_ms = 0;
+	else if (!e->moved_ms)
+		e->moved_ms = control_now_ms(e->control);
 }
 
 static void tell_waiters(struct entry *e, struct fault *f)

@@ -5,6 +5,8 @@
 #define PARTED_MS 2000
 /* What became due in a sleep is not spread over more than this part of the life that is left. */
 #define WAKING_PART 20
+/* Nor what moves to another authority over more than this. */
+#define MOVING_PART 10
 /* What an authority suggests may lie outside of the profile's window: then it is the nearest such part of that. */
 #define NEAREST_PART 10
 
@@ -91,6 +93,12 @@ static int64_t due_at(const struct rotation_facts *f)
 	/* A pin is an operator's order: no node undoes it. */
 	if (f->hasten_at_ms && !f->pinned && f->hasten_at_ms < due)
 		due = f->hasten_at_ms > soonest ? f->hasten_at_ms : soonest;
+	if (f->moved_ms && !f->pinned) {
+		int64_t left = (f->not_after_ms - f->moved_ms) / MOVING_PART, over = f->moved_over_ms;
+		over = left < over ? left : over;
+		int64_t mine = f->moved_ms + (over > 0 ? over * permille_of(f->version_id) / 1000 : 0);
+		due = mine < due ? mine : due;
+	}
 	if (f->campaign_ms) {
 		int64_t mine = f->campaign_ms + f->campaign_over_ms / 1000 * permille_of(f->version_id);
 		due = mine < due ? mine : due;

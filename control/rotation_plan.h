@@ -30,6 +30,8 @@ struct rotation_facts {
 	bool ordered;
 	/* a node refused this version and holds an older one that ends before the plan: not later than this; 0: none */
 	int64_t hasten_at_ms;
+	/* its profile has another authority since then (wall): it moves there, drawn over so long; 0: no */
+	int64_t moved_ms, moved_over_ms;
 	/* an operator ordered new keys for many (wall), spread over that time: drawn from the hash as well; 0: no */
 	int64_t campaign_ms, campaign_over_ms;
 	/* after a failure: not sooner than this; 0 when the last try succeeded */

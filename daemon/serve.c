@@ -254,6 +254,7 @@ static struct fault *make_control(struct serve *s)
 		.first_start = first_start,
 		.built_ms = build_date_ms(),
 		.waking_ms = MS_PER_MIN,
+		.moving_ms = 5 * MS_PER_MIN,
 		.on_internal = on_internal,
 		.on_trust = on_trust,
 		.arg = s};

@@ -63,10 +63,10 @@ struct rig {
 	char folder[64];
 	struct rig_fake fakes[RIG_FAKES];
 	struct clock clock;
-	int64_t shift_ms;		       /* so long the machine slept: both clocks went on */
-	int64_t set_ms;			       /* and by so much somebody set the wall clock */
-	int64_t stand_ms;		       /* if not 0: the wall clock stands still here */
-	int64_t built_ms, waking_ms, watch_ms; /* of control_options */
+	int64_t shift_ms;				  /* so long the machine slept: both clocks went on */
+	int64_t set_ms;					  /* and by so much somebody set the wall clock */
+	int64_t stand_ms;				  /* if not 0: the wall clock stands still here */
+	int64_t built_ms, waking_ms, watch_ms, moving_ms; /* of control_options */
 	struct loop *loop;
 	struct jobs *jobs;
 	struct store *store;
@@ -267,6 +267,7 @@ static inline void rig_start(struct rig *r, const char *yaml)
 		.built_ms = r->built_ms,
 		.waking_ms = r->waking_ms,
 		.watch_ms = r->watch_ms,
+		.moving_ms = r->moving_ms,
 		.make_ca = rig_make_ca,
 		.arg = r};
 	must(control_new(&o, rig_definitions(yaml), &r->control));

@@ -80,6 +80,25 @@ static void the_first_is_asked_while_it_answers(void **state)
 	assert_int_equal(second(r)->requests, 0);
 }
 
+struct sought {
+	const char *name;
+	int64_t at_ms;
+};
+
+static void note_renewal(void *arg, const struct control_secret *s)
+{
+	struct sought *sought = arg;
+	if (strcmp(s->name, sought->name) == 0)
+		sought->at_ms = s->renew_at_ms;
+}
+
+static int64_t renew_at(struct rig *r, const char *name)
+{
+	struct sought sought = {name, 0};
+	control_each_secret(r->control, note_renewal, &sought);
+	return sought.at_ms;
+}
+
 static size_t bundle_size(struct rig *r)
 {
 	struct version *v = NULL;
@@ -247,6 +266,39 @@ static void an_order_is_answered_when_the_start_hangs(void **state)
 	must_fail(rotate(r, "web"), FAULT_TIMEOUT, "has not answered yet");
 }
 
+/* By a reload: over a while, each at its own moment, under bundles that hold both roots. One that is gone from the
+ * config is left at once. */
+static void other_authorities_are_moved_to_over_a_while(void **state)
+{
+	static const char to_second[] =
+		HEAD "authorities: {first: {type: builtin}, second: {type: builtin}}\n"
+		     "profiles: {workload: {authority: second, lifetime: 1h}}\n"
+		     "secrets: {web: {profile: workload, dns: [web.example]}, api: {profile: workload, dns: "
+		     "[api.example]},\n"
+		     "  roots: {bundle: [first, second]}}\npolicy: [{who: {uid: 7}, may: [\"**\"]}]\n";
+	static const char without_second[] =
+		HEAD "authorities: {first: {type: builtin}}\n"
+		     "profiles: {workload: {authority: first, lifetime: 1h}}\n"
+		     "secrets: {web: {profile: workload, dns: [web.example]}, api: {profile: workload, dns: "
+		     "[api.example]},\n"
+		     "  roots: {bundle: [first]}}\npolicy: [{who: {uid: 7}, may: [\"**\"]}]\n";
+	struct rig *r = prepare();
+	(void)state;
+	r->moving_ms = 6 * MS_PER_HOUR; /* a tenth of the life is less: six minutes */
+	rig_start(r, yaml);
+	rig_until(r, r->ready && bundle_size(r) == 2);
+	must(control_reload(r->control, rig_definitions(to_second)));
+	const int64_t begin = rig_wall(r), end = begin + 6 * MS_PER_MIN;
+	assert_in_range(renew_at(r, "web"), begin - MS_PER_MIN, end);
+	assert_in_range(renew_at(r, "api"), begin - MS_PER_MIN, end);
+	assert_true(renew_at(r, "web") != renew_at(r, "api"));
+	r->shift_ms += 7 * MS_PER_MIN;
+	rig_until(r, is_from(r, "web", "second") && is_from(r, "api", "second"));
+	must(control_reload(r->control, rig_definitions(without_second)));
+	rig_until(r, is_from(r, "web", "first") && is_from(r, "api", "first"));
+	rig_free(r);
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, start, stop)
 int main(void)
 {
@@ -262,6 +314,7 @@ int main(void)
 		with_rig(urgency_does_not_wait_for_the_breaker),
 		cmocka_unit_test(a_start_without_the_first_issues_from_the_second),
 		cmocka_unit_test(a_start_without_the_second_is_ready),
+		cmocka_unit_test(other_authorities_are_moved_to_over_a_while),
 		with_rig(an_order_is_answered_when_nobody_can_be_asked),
 		with_rig(an_order_is_answered_when_the_start_hangs),
 	};

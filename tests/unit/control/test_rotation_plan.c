@@ -252,6 +252,32 @@ static void what_became_due_in_a_sleep_is_spread(void **state)
 	assert_in_range(at_once, 1, 60);
 }
 
+/* Another authority: spread over the time that there is, unless it is due sooner by itself. */
+static void a_change_of_authority_is_spread(void **state)
+{
+	(void)state;
+	int64_t first = INT64_MAX, last = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		char id[16];
+		(void)snprintf(id, sizeof id, "%08x", i * 2654435761u);
+		struct rotation_facts f = hour_long(id);
+		f.moved_over_ms = 5 * MS_PER_MIN;
+		f.moved_ms = f.received_at_ms + 10 * MS_PER_MIN;
+		int64_t at = rotation_plan(&f, f.moved_ms).at_ms;
+		assert_in_range(at, f.moved_ms, f.moved_ms + 5 * MS_PER_MIN);
+		first = at < first ? at : first;
+		last = at > last ? at : last;
+		f.moved_ms = f.not_after_ms - 10 * MS_PER_MIN; /* a tenth of what is left, and it is due already */
+		assert_int_equal(rotation_plan(&f, f.moved_ms).action, ROTATION_ISSUE);
+		f.moved_ms = f.not_after_ms + 1;
+		assert_int_equal(rotation_plan(&f, f.moved_ms).action, ROTATION_ISSUE);
+		f.moved_ms = f.received_at_ms + MS_PER_MIN;
+		f.pinned = true; /* a pin is stronger */
+		assert_int_equal(rotation_plan(&f, f.moved_ms).at_ms, f.received_at_ms + 48 * MS_PER_MIN);
+	}
+	assert_true(last - first > 4 * MS_PER_MIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +294,7 @@ int main(void)
 		cmocka_unit_test(lives_of_centuries_do_not_overflow),
 		cmocka_unit_test(tries_fit_into_the_life_that_is_left),
 		cmocka_unit_test(an_absolute_window_counts_from_the_end),
+		cmocka_unit_test(a_change_of_authority_is_spread),
 		cmocka_unit_test(a_clock_that_was_set_back_does_not_prolong_a_life),
 		cmocka_unit_test(what_became_due_in_a_sleep_is_spread),
 		cmocka_unit_test(a_hint_narrows_the_window),
