@@ -1,10 +1,11 @@
 """Killed at any moment: at random ones, and at every named point where two effects belong together."""
 import os
+import re
 import sqlite3
 import time
 
 import pytest
-from harness import wait
+from harness import paths, wait
 from harness.crash import Rig
 
 SHORT, LONG = 12, 500
@@ -14,6 +15,13 @@ SERVING = ["issue.key_made", "issue.answered:3", "store.filled:2", "store.commit
 SEALING = ["seal.key_made", "seal.wrapped", "seal.replaced", "seal.step_filled", "seal.step_committed", "seal.settled"]
 STARTING = ["migrate.filled", "migrate.committed", "start.key_made", "start.begun", "store.filled", "store.committed",
             "publish.stored", "publish.sent", "start.completed"]
+
+
+def test_every_point_is_tried():
+    """A point that nobody names proves nothing."""
+    named = {name for file in paths.ROOT.glob("*/*.c")
+             for name in re.findall(r'\bcrash_point\("([^"]+)"\)', file.read_text())}
+    assert {p.split(":")[0] for p in SERVING + SEALING + STARTING} == named
 
 
 @pytest.fixture

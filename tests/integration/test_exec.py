@@ -1,6 +1,8 @@
 """Leaves by a command: the example over `openssl ca`, up to a real Envoy; and what an operator sees when it fails."""
+import datetime
 import os
 import subprocess
+import time
 
 import pytest
 from harness import paths, wait
@@ -56,5 +58,40 @@ def test_two_envoys_rotate(folder, corp):
     fleet = Fleet(folder, "15s", authority=authority(corp, trust_interval="1s"))
     fleet.start_pairs(["delta"], ["unix"])
     fleet.wait_rotations(2, 40)
+    fleet.traffic.stop()
+    assert not fleet.traffic.failures(), fleet.traffic.failures()[:5]
+
+
+def left_s(server):
+    """How long the leaf of either side is good for at least."""
+    ends = min(s["not_after"] for s in server.status()["secrets"] if s["name"] in ("server-cert", "client-cert"))
+    return datetime.datetime.fromisoformat(ends).timestamp() - time.time()
+
+
+@pytest.mark.first
+@pytest.mark.timeout(280)
+def test_envoys_outlive_an_outage_and_a_restart_in_it(folder, corp):
+    """The authority is away for longer than the renewal window; leafcast is killed and started again meanwhile."""
+    away, command = folder / "away", folder / "command"
+    command.write_text("#!/bin/sh\ntest ! -e %s || exit 1\nexec %s %s\n" % (away, COMMAND, corp))
+    command.chmod(0o755)
+    # Of 60 s renewed after 6 to 12 s: a window of 6 s, and 48 s of life for an outage.
+    fleet = Fleet(folder, "60s", authority={"type": "exec", "command": [str(command)], "trust_interval": "1s"},
+                  renew={"from": "10%", "to": "20%"})
+    fleet.start_pairs(["delta"], ["unix"])
+    fleet.wait_rotations(1, 60)
+    server = fleet.leafcast
+    away.touch()
+    mark = server.mark()
+    for name in ("server-cert", "client-cert"):
+        server.wait_log(lambda line: '"rotation.failed"' in line and name in line, 60, mark)
+    wait.until(lambda: left_s(server) < 40, 60, "an outage longer than the window")
+    server.kill()
+    server.start()
+    fleet.wait_connected()
+    for name in ("server-cert", "client-cert"):
+        server.wait_log(lambda line: '"rotation.failed"' in line and name in line, 60)
+    away.unlink()
+    fleet.wait_rotations(min(p.rotations() for p in fleet.pairs) + 1, 60)
     fleet.traffic.stop()
     assert not fleet.traffic.failures(), fleet.traffic.failures()[:5]
