@@ -141,6 +141,8 @@ static void on_close(struct rpc_op *op, bool ok)
 	c->outstanding--;
 	c->closed = true;
 	timers_clear(&c->worker->timers, &c->timer);
+	if (c->cancelled && !c->was_sent && c->conn)
+		owner_takes_reset(c);
 	finish(c);
 	release(c);
 }
@@ -172,7 +174,7 @@ void call_send(struct call *c, grpc_slice *slices, size_t count)
 		size_t n = add_initial(c, ops);
 		ops[n].op = GRPC_OP_SEND_MESSAGE;
 		ops[n].data.send_message.send_message = buffer;
-		c->sending = true;
+		c->sending = c->was_sent = true;
 		start(c, ops, n + 1, &c->on_send);
 		grpc_byte_buffer_destroy(buffer);
 	}
@@ -410,6 +412,7 @@ static void begin(struct worker *w, grpc_call *grpc, const grpc_slice *path)
 	c->worker = w;
 	c->grpc = grpc;
 	c->id = ++w->last_call_id;
+	c->since_ms = w->now_ms;
 	c->on_recv.done = on_recv;
 	c->on_send.done = on_send;
 	c->on_close.done = on_close;

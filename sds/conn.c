@@ -40,10 +40,11 @@ static struct fault *tls_peer(struct worker *w, grpc_call *call, struct identity
 	return f;
 }
 
-static struct conn *add(struct worker *w, const char *peer, uint64_t serial, struct identity *i)
+static struct conn *add(struct worker *w, const char *peer, int fd, uint64_t serial, struct identity *i)
 {
 	struct conn *c = mem_new(struct conn);
 	c->peer = mem_strdup(peer);
+	c->fd = fd;
 	c->serial = serial;
 	c->identity = i;
 	c->worker = w;
@@ -65,7 +66,7 @@ static void detach(struct worker *w, struct conn *c)
 
 static struct fault *enter(struct worker *w, grpc_call *call, const char *peer, struct conn **ret)
 {
-	int fd;
+	int fd = -1;
 	uint64_t serial = 0;
 	struct conn *known = NULL;
 	struct identity *identity = NULL;
@@ -90,7 +91,7 @@ static struct fault *enter(struct worker *w, grpc_call *call, const char *peer, 
 	}
 	if (known)
 		detach(w, known);
-	*ret = add(w, peer, serial, identity);
+	*ret = add(w, peer, fd, serial, identity);
 	return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include "base/bucket.h"
 #include "base/fault.h"
 #include "base/io/mailbox.h"
+#include "base/io/pulse.h"
 #include "base/io/rpc.h"
 #include "base/quiet.h"
 #include "base/table.h"
@@ -57,7 +58,8 @@ enum { METHOD_COUNT = 10 };
 struct conn {
 	UT_hash_handle hh; /* worker.conns, by peer text */
 	char *peer;	   /* "fd:1234" or "ipv4:..." */
-	uint64_t serial;   /* of a unix connection */
+	int fd;		   /* of a unix connection; -1 */
+	uint64_t serial;   /* likewise */
 	struct identity *identity;
 	struct node *node;   /* the last one, shared by streams that say the same */
 	uint64_t judged;     /* worker.judgement when its certificate was looked at last */
@@ -72,7 +74,8 @@ struct conn {
 	struct call *new_calls,
 		*reads; /* DL by wait_prev, wait_next: may not be read yet, for the first time or again */
 	struct timers_entry pace_timer, age_timer;
-	bool is_old; /* age.c: its calls are being ended */
+	bool is_old;	  /* age.c: its calls are being ended */
+	bool is_kept_out; /* hung up on: it reset too many calls */
 	int64_t age_ends_ms;
 };
 /** Who calls. UNAUTHENTICATED-worthy faults are DENIED. A reference that conn_leave() gives back. */
@@ -94,7 +97,7 @@ struct owner {
 	bool dealt;	  /* it has said so since the first came */
 	bool changed;	  /* in worker.changed_owners: control does not know its connections */
 	bool is_idle;	  /* has none */
-	struct bucket names;
+	struct bucket names, resets;
 };
 /** The connection counts from now on; c->over says whether it should be. */
 void owner_enter(struct worker *w, struct conn *c);
@@ -104,7 +107,9 @@ bool owner_allows_stream(const struct conn *c);
 /** Names that nobody here has asked for: bounded by connection and identity, more come back with time. */
 bool owner_has_new_names(const struct conn *c);
 bool owner_takes_new_name(struct call *c); /* false: none is left, which was counted and said */
-void owners_tell(struct worker *w);	   /* control, of what changed in this turn */
+/** This call's client has let it go before anything was sent on it, at once: too often, and it is kept out. */
+void owner_takes_reset(struct call *c);
+void owners_tell(struct worker *w); /* control, of what changed in this turn */
 void owner_dealt(struct worker *w, const char *key, size_t elsewhere);
 void owners_free(struct worker *w);
 
@@ -163,7 +168,9 @@ struct call {
 	bool finished; /* its method has had the last word */
 	bool marked;   /* in worker.marked */
 	bool was_read; /* once, at least */
-	bool waits;    /* in one of its connection's lines */
+	bool was_sent; /* something, at least */
+	int64_t since_ms;
+	bool waits; /* in one of its connection's lines */
 	struct call *mark_prev, *mark_next, *wait_prev, *wait_next;
 	int status;
 	char *status_text;
@@ -207,6 +214,9 @@ enum limit {
 	LIMIT_UNANSWERED_CLOSE,
 	LIMIT_CONNECTION_AGE,
 	LIMIT_NODE_BYTES, /* no key of the config: NODE_TEXT_MAX */
+	LIMIT_CONNECTIONS_PER_SECOND,
+	LIMIT_RESETS_PER_SECOND,
+	LIMIT_FLOOD, /* no key: a worker was kept from everybody else, or who did so comes again */
 	LIMIT_COUNT
 };
 const char *limit_name(enum limit l); /* the key of the config */
@@ -363,6 +373,7 @@ struct worker {
 	unsigned number;
 	pthread_t thread;
 	bool thread_started;
+	struct pulse *pulse; /* the server's: turns of the loop */
 	grpc_server *grpc;
 	struct rpc_queue *queue;
 	struct mailbox *mailbox;
@@ -405,6 +416,7 @@ enum worker_mail {
 	MAIL_TAKEN,
 	MAIL_HEALTH,
 	MAIL_SHARE,
+	MAIL_CONNECTION,
 	MAIL_DRAIN
 };
 struct message {
@@ -421,6 +433,7 @@ struct message {
 	bool on;
 	int64_t grace_ms;
 	size_t count;
+	int fd; /* -1: none */
 };
 struct message *message_new(enum worker_mail type, uint64_t seq);
 void message_set_key(struct message *m, const void *bytes, size_t len); /* coalesce by it */
@@ -457,6 +470,7 @@ struct sds_server {
 	struct sds_options o;
 	char *instance;
 	struct worker *workers;
+	struct pulse *pulses; /* one a worker: the acceptor watches them */
 	size_t memory_bytes;
 	grpc_resource_quota *memory; /* so many bytes */
 	struct outlet outlet;

@@ -24,6 +24,9 @@ static const char *const names[LIMIT_COUNT] = {
 	[LIMIT_UNANSWERED_CLOSE] = "unanswered_close",
 	[LIMIT_CONNECTION_AGE] = "connection_age",
 	[LIMIT_NODE_BYTES] = "node_bytes",
+	[LIMIT_CONNECTIONS_PER_SECOND] = "connections_per_second",
+	[LIMIT_RESETS_PER_SECOND] = "resets_per_second",
+	[LIMIT_FLOOD] = "flood", /* base/io/accept_watch.c */
 };
 
 const char *limit_name(enum limit l)

@@ -1,5 +1,7 @@
 /* sds/message.c - what control tells a worker, taken in on the worker's thread in the order in which it was posted. */
+#include <grpc/grpc_posix.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "control/identity.h"
 #include "sds/internal.h"
@@ -16,6 +18,8 @@ static void free_message(struct mail *mail)
 	policy_unref(m->policy);
 	held_back_free(m->held_back);
 	free(m->name);
+	if (m->fd >= 0)
+		(void)close(m->fd);
 	free(m);
 }
 
@@ -25,6 +29,7 @@ struct message *message_new(enum worker_mail type, uint64_t seq)
 	m->mail.type = (int)type;
 	m->mail.free = free_message;
 	m->seq = seq;
+	m->fd = -1;
 	return m;
 }
 
@@ -72,6 +77,16 @@ static void take_revoked(struct worker *w, const struct message *m)
 	quarantine_forget_content(w, m->entry, m->name);
 }
 
+/* Core reads from it at once and as long as there is something: on this thread, never on the acceptor's, which must
+ * stay free to hang up on whoever floods. */
+static void take_connection(struct worker *w, struct message *m)
+{
+	if (w->state != WORKER_SERVING)
+		return;
+	grpc_server_add_channel_from_fd(w->grpc, m->fd, w->server->plain);
+	m->fd = -1;
+}
+
 static void take(struct worker *w, struct message *m)
 {
 	switch ((enum worker_mail)m->mail.type) {
@@ -102,6 +117,9 @@ static void take(struct worker *w, struct message *m)
 		break;
 	case MAIL_SHARE:
 		owner_dealt(w, m->name, m->count);
+		break;
+	case MAIL_CONNECTION:
+		take_connection(w, m);
 		break;
 	case MAIL_DRAIN:
 		drain_begin(w, m->grace_ms);

@@ -3,6 +3,7 @@
  * others have (deal.c); within it, share_allows() is fair to each connection. */
 #include <stdint.h>
 #include <string.h>
+#include "base/io/accept.h"
 #include "base/io/share.h"
 #include "base/mem.h"
 #include "control/identity.h"
@@ -79,7 +80,8 @@ static void settle(struct worker *w, struct owner *o)
 	DL_APPEND(w->idle_owners, o);
 	w->idle_owner_count++;
 	for (struct owner *old; (old = w->idle_owners);) {
-		if (old->changed || (!bucket_is_full(&old->names, w->now_ms) && w->idle_owner_count <= IDLE_OWNERS_MAX))
+		bool is_full = bucket_is_full(&old->names, w->now_ms) && bucket_is_full(&old->resets, w->now_ms);
+		if (old->changed || (!is_full && w->idle_owner_count <= IDLE_OWNERS_MAX))
 			return;
 		free_owner(w, old);
 	}
@@ -182,6 +184,36 @@ bool owner_takes_new_name(struct call *call)
 	bucket_take(&c->names, names_of_connection(c), 1, now);
 	bucket_take(&c->owner->names, names_of_identity(c), 1, now);
 	return true;
+}
+
+/* --- resets --- */
+
+#define RESETS_FILL_MS (INT64_C(20) * 1000)
+/* A client that gives up waits longer: its calls are none of these. One that goes takes all its calls with it. */
+#define RESET_AT_ONCE_MS 1000
+
+static struct bucket_size resets_of_identity(const struct conn *c)
+{
+	size_t part = part_of(c->worker, c->owner, c->worker->server->o.limits.resets_per_second);
+	return bucket_size((int64_t)(part ? part : 1) * (RESETS_FILL_MS / 1000), RESETS_FILL_MS);
+}
+
+void owner_takes_reset(struct call *call)
+{
+	struct conn *c = call->conn;
+	struct worker *w = c->worker;
+	struct bucket_size size = resets_of_identity(c);
+	if (w->now_ms - call->since_ms > RESET_AT_ONCE_MS)
+		return;
+	if (bucket_wait_ms(&c->owner->resets, size, w->now_ms) == 0) {
+		bucket_take(&c->owner->resets, size, 1, w->now_ms);
+		return;
+	}
+	limit_hit(call, LIMIT_RESETS_PER_SECOND);
+	if (identity_kind(c->identity) == IDENTITY_UNIX && !c->is_kept_out)
+		accept_keep_out(w->server->acceptor, c->fd, c->serial, identity_uid(c->identity),
+			"it opens streams and resets them (limits.resets_per_second)");
+	c->is_kept_out = true;
 }
 
 /* --- control --- */

@@ -1,7 +1,6 @@
 /* sds/server.c - the serving side's face: workers made, fed and ended; control's messages fanned out to them. */
 #include "sds/server.h"
 #include <grpc/grpc.h>
-#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <string.h>
 #include <unistd.h>
@@ -185,13 +184,19 @@ const struct outlet *sds_server_outlet(struct sds_server *s)
 static void add_connection(void *arg, unsigned worker, int fd)
 {
 	struct sds_server *s = arg;
-	grpc_server_add_channel_from_fd(s->workers[worker].grpc, fd, s->plain);
+	struct message *m = message_new(MAIL_CONNECTION, 0);
+	m->fd = fd;
+	(void)mailbox_post(s->workers[worker].mailbox, &m->mail);
 }
 
-/* On the acceptor's thread, which has said it already. */
+/* The acceptor has said it already. */
 static void refuse_connection(void *arg, enum accept_refusal why)
 {
-	meters_limit(arg, why == ACCEPT_UID_HAS_TOO_MANY ? LIMIT_CONNECTIONS_PER_IDENTITY : LIMIT_CONNECTIONS);
+	static const enum limit limits[ACCEPT_REFUSALS] = {[ACCEPT_NO_ROOM] = LIMIT_CONNECTIONS,
+		[ACCEPT_UID_HAS_TOO_MANY] = LIMIT_CONNECTIONS_PER_IDENTITY,
+		[ACCEPT_TOO_FAST] = LIMIT_CONNECTIONS_PER_SECOND,
+		[ACCEPT_KEPT_OUT] = LIMIT_FLOOD};
+	meters_limit(arg, limits[why]);
 }
 
 static void on_notice(void *arg);
@@ -212,6 +217,7 @@ struct fault *sds_server_new(const struct sds_options *o, struct sds_server **re
 	s->memory = rpc_memory_new(s->memory_bytes);
 	s->meters = sds_meters_new(s, o->metrics);
 	s->workers = mem_array(struct worker, o->workers);
+	s->pulses = mem_array(struct pulse, o->workers);
 	for (unsigned w = 0; w < o->workers; w++)
 		worker_init(&s->workers[w], s, w);
 	s->wakeup = wakeup_new(o->loop, on_notice, s);
@@ -222,8 +228,10 @@ struct fault *sds_server_new(const struct sds_options *o, struct sds_server **re
 		.add = add_connection,
 		.refused = refuse_connection,
 		.arg = s,
+		.pulses = s->pulses,
 		.connections_max = o->limits.connections,
-		.per_uid_max = o->limits.connections_per_identity};
+		.per_uid_max = o->limits.connections_per_identity,
+		.per_uid_per_second = (int)o->limits.connections_per_second};
 	struct fault *f = accept_new(&a, &s->acceptor);
 	if (f)
 		sds_server_free(s);
@@ -392,6 +400,7 @@ void sds_server_free(struct sds_server *s)
 	grpc_server_credentials_release(s->plain);
 	grpc_resource_quota_unref(s->memory);
 	mailbox_free(s->notices);
+	free(s->pulses);
 	deals_free(s);
 	wakeup_free(s->wakeup);
 	free(s->workers);

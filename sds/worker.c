@@ -34,11 +34,13 @@ static void *run(void *arg)
 	(void)snprintf(name, sizeof name, "worker-%u", w->number % 1000);
 	(void)pthread_setname_np(pthread_self(), name);
 	call_arm(w, CALLS_ARMED);
+	pulse_begin(w->pulse);
 	for (;;) {
 		struct rpc_op *op = NULL;
 		bool ok = false;
 		enum rpc_event e = rpc_queue_next(w->queue, wait_ms(w, more), &op, &ok);
 		w->now_ms = clock_mono_ms(w->server->o.clock);
+		pulse_turn(w->pulse);
 		if (e == RPC_EVENT_SHUTDOWN)
 			return NULL;
 		if (e == RPC_EVENT_OP)
@@ -57,6 +59,7 @@ void worker_init(struct worker *w, struct sds_server *s, unsigned number)
 {
 	w->server = s;
 	w->number = number;
+	w->pulse = &s->pulses[number];
 	w->queue = rpc_queue_new();
 	w->mailbox = mailbox_new(rpc_queue_ring, w->queue);
 	w->policy = policy_ref(s->o.policy);

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,52 +11,12 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/io/accept_internal.h"
 #include "base/io/share.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/quiet.h"
-#include "base/table.h"
 
-enum {
-	LISTENERS_MAX = 16,
-	SWEEP_MIN_MS = 1000,
-	SWEEP_MAX_MS = 30000,
-	SWEEP_MS_PER_CONNECTION = 15,
-	ACCEPTS_PER_TURN = 64
-};
-
-struct connection {
-	UT_hash_handle hh; /* by fd */
-	int fd;
-	ino_t inode;
-	unsigned worker;
-	uint64_t serial;
-	struct evidence evidence;
-};
-
-/* How many connections a uid has. */
-struct owner {
-	UT_hash_handle hh;
-	uid_t uid;
-	size_t count;
-};
-
-struct acceptor {
-	struct accept_options o;
-	pthread_t thread;
-	int wake;			/* eventfd: a listener was added, or stop */
-	int lowest_fd, next_fd, end_fd; /* the rolling range that connections are moved to */
-	pthread_mutex_t lock;		/* guards all below */
-	int listeners[LISTENERS_MAX];
-	size_t listener_count;
-	struct connection *connections;
-	struct owner *owners;
-	size_t *load; /* connections per worker */
-	uint64_t serial;
-	int64_t swept; /* monotonic ms */
-	bool stopping, joined;
-	struct quiet exhausted, refused[2]; /* the acceptor's thread alone; refused by enum accept_refusal */
-};
+enum { SWEEP_MIN_MS = 1000, SWEEP_MAX_MS = 30000, SWEEP_MS_PER_CONNECTION = 15, ACCEPTS_PER_TURN = 64 };
 
 static void choose_range(struct acceptor *a)
 {
@@ -92,20 +51,24 @@ static bool inode_of(int fd, ino_t *ret)
 	return true;
 }
 
+bool accept_is_open(const struct connection *c)
+{
+	ino_t inode;
+	return inode_of(c->fd, &inode) && inode == c->inode;
+}
+
 static void forget(struct acceptor *a, struct connection *c)
 {
 	struct owner *o = NULL;
 	HASH_FIND(hh, a->owners, &c->evidence.uid, sizeof o->uid, o);
-	if (--o->count == 0) {
-		HASH_DEL(a->owners, o);
-		free(o);
-	}
+	if (--o->count == 0)
+		a->owner_count--;
 	HASH_DEL(a->connections, c);
 	a->load[c->worker]--;
 	free(c);
 }
 
-static struct owner *owner_of(struct acceptor *a, uid_t uid)
+struct owner *accept_owner(struct acceptor *a, uid_t uid)
 {
 	struct owner *o = NULL;
 	HASH_FIND(hh, a->owners, &uid, sizeof uid, o);
@@ -122,9 +85,15 @@ static void sweep(struct acceptor *a, int64_t now)
 {
 	struct connection *c, *next;
 	HASH_ITER (hh, a->connections, c, next) {
-		ino_t inode;
-		if (!inode_of(c->fd, &inode) || inode != c->inode)
+		if (!accept_is_open(c))
 			forget(a, c);
+	}
+	struct owner *o, *following;
+	HASH_ITER (hh, a->owners, o, following) {
+		if (o->count || !accept_is_clean(o, now))
+			continue;
+		HASH_DEL(a->owners, o);
+		free(o);
 	}
 	a->swept = now;
 }
@@ -137,14 +106,17 @@ static int64_t sweep_interval_ms(const struct acceptor *a)
 	return ms < SWEEP_MIN_MS ? SWEEP_MIN_MS : ms > SWEEP_MAX_MS ? SWEEP_MAX_MS : ms;
 }
 
-/* Sweep if it is time; ms until the next one, -1 while there is nothing to sweep. */
-static int sweep_when_due(struct acceptor *a)
+/* Sweep and watch if it is time; ms until the next time, -1 while there is nothing to do. */
+static int look_after(struct acceptor *a)
 {
 	pthread_mutex_lock(&a->lock);
 	int64_t now = clock_mono_ms(clock_system());
 	if (now - a->swept >= sweep_interval_ms(a))
 		sweep(a, now);
-	int64_t wait = a->connections ? a->swept + sweep_interval_ms(a) - now : -1;
+	int64_t wait = a->owners ? a->swept + sweep_interval_ms(a) - now : -1;
+	int64_t watch = accept_watch(a, now);
+	if (watch >= 0 && watch < wait)
+		wait = watch;
 	pthread_mutex_unlock(&a->lock);
 	return (int)wait;
 }
@@ -152,19 +124,16 @@ static int sweep_when_due(struct acceptor *a)
 static bool allows(const struct acceptor *a, const struct owner *o)
 {
 	return o->count < a->o.per_uid_max &&
-	       share_allows(HASH_COUNT(a->connections), a->o.connections_max, o->count, HASH_COUNT(a->owners));
+	       share_allows(HASH_COUNT(a->connections), a->o.connections_max, o->count, a->owner_count + !o->count);
 }
 
 /* Those that have gone must not keep others out; but a flood of refused ones must not buy a sweep each. */
-static bool has_room(struct acceptor *a, uid_t uid)
+static bool has_room(struct acceptor *a, struct owner *o, int64_t now)
 {
-	bool room = allows(a, owner_of(a, uid));
-	int64_t now = clock_mono_ms(clock_system());
+	bool room = allows(a, o);
 	if (!room && now - a->swept >= SWEEP_MIN_MS) {
-		owner_of(a, uid)->count++; /* so that the sweep does not free it */
-		sweep(a, now);
-		owner_of(a, uid)->count--;
-		room = allows(a, owner_of(a, uid));
+		sweep(a, now); /* it is not clean, for it has just opened one: it stays */
+		room = allows(a, o);
 	}
 	return room;
 }
@@ -192,20 +161,20 @@ static bool record(
 	HASH_FIND_INT(a->connections, &fd, old);
 	if (old)
 		forget(a, old);
-	bool room = has_room(a, peer->uid);
-	struct owner *o = owner_of(a, peer->uid);
+	int64_t now = clock_mono_ms(clock_system());
+	struct owner *o = accept_owner(a, peer->uid);
+	bool room = accept_may_open(a, o, now, ret_why);
+	if (room && !has_room(a, o, now)) {
+		*ret_why = o->count >= a->o.per_uid_max ? ACCEPT_UID_HAS_TOO_MANY : ACCEPT_NO_ROOM;
+		room = false;
+	}
 	if (room) {
 		c->worker = *ret_worker = least_loaded(a);
 		c->serial = ++a->serial;
 		a->load[c->worker]++;
-		o->count++;
+		a->owner_count += o->count++ == 0;
 		HASH_ADD_INT(a->connections, fd, c);
 	} else {
-		*ret_why = o->count >= a->o.per_uid_max ? ACCEPT_UID_HAS_TOO_MANY : ACCEPT_NO_ROOM;
-		if (o->count == 0) {
-			HASH_DEL(a->owners, o);
-			free(o);
-		}
 		free(c);
 	}
 	pthread_mutex_unlock(&a->lock);
@@ -222,9 +191,13 @@ static void say(enum log_level level, const char *event, struct quiet *q, const 
 /* fd is -1 when there was no descriptor. */
 static void refuse(struct acceptor *a, int fd, enum accept_refusal why, uid_t uid)
 {
-	const char *reason = fd < 0			      ? "no descriptor is left"
-			     : why == ACCEPT_UID_HAS_TOO_MANY ? "more connections of one uid than are permitted"
-							      : "more connections than there is room for";
+	static const char *const reasons[ACCEPT_REFUSALS] = {
+		[ACCEPT_NO_ROOM] = "more connections than there is room for",
+		[ACCEPT_UID_HAS_TOO_MANY] = "more connections of one uid than are permitted",
+		[ACCEPT_TOO_FAST] = "one uid connects faster than is permitted",
+		[ACCEPT_KEPT_OUT] = "it flooded a worker; it is kept out for a while",
+	};
+	const char *reason = fd < 0 ? "no descriptor is left" : reasons[why];
 	say(LOG_WARN, "accept.refused", &a->refused[why], reason, (long)uid);
 	a->o.refused(a->o.arg, why);
 	if (fd >= 0)
@@ -267,7 +240,7 @@ static void accept_some(struct acceptor *a, int listener)
 			return;
 }
 
-static size_t poll_set(struct acceptor *a, struct pollfd set[LISTENERS_MAX + 1], bool *ret_stop)
+static size_t poll_set(struct acceptor *a, struct pollfd set[ACCEPT_LISTENERS_MAX + 1], bool *ret_stop)
 {
 	pthread_mutex_lock(&a->lock);
 	size_t n = a->listener_count;
@@ -284,12 +257,12 @@ static void *run(void *arg)
 	struct acceptor *a = arg;
 	(void)pthread_setname_np(pthread_self(), "acceptor");
 	for (;;) {
-		struct pollfd set[LISTENERS_MAX + 1];
+		struct pollfd set[ACCEPT_LISTENERS_MAX + 1];
 		bool stop;
 		size_t n = poll_set(a, set, &stop);
 		if (stop)
 			return NULL;
-		int ready = poll(set, n + 1, sweep_when_due(a));
+		int ready = poll(set, n + 1, look_after(a));
 		if (ready > 0 && set[n].revents) {
 			uint64_t drained;
 			(void)!read(a->wake, &drained, sizeof drained);
@@ -300,11 +273,22 @@ static void *run(void *arg)
 	}
 }
 
+static void free_tables(struct acceptor *a)
+{
+	free(a->load);
+	free(a->sights);
+	free(a->captives);
+	free(a->peeked);
+}
+
 struct fault *accept_new(const struct accept_options *o, struct acceptor **ret)
 {
 	struct acceptor *a = mem_new(struct acceptor);
 	a->o = *o;
 	a->load = mem_array(size_t, o->workers);
+	a->sights = mem_array(struct pulse_sight, o->workers);
+	a->captives = mem_array(bool, o->workers);
+	a->peeked = mem_array(unsigned char, ACCEPT_PEEK_BYTES);
 	choose_range(a);
 	invariant(pthread_mutex_init(&a->lock, NULL) == 0);
 	a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -312,7 +296,7 @@ struct fault *accept_new(const struct accept_options *o, struct acceptor **ret)
 	if (err) {
 		if (a->wake >= 0)
 			(void)close(a->wake);
-		free(a->load);
+		free_tables(a);
 		free(a);
 		return fault_errno(err, "acceptor thread");
 	}
@@ -335,13 +319,13 @@ struct fault *accept_listen(struct acceptor *a, int fd)
 		return f;
 	}
 	pthread_mutex_lock(&a->lock);
-	bool room = a->listener_count < LISTENERS_MAX;
+	bool room = a->listener_count < ACCEPT_LISTENERS_MAX;
 	if (room)
 		a->listeners[a->listener_count++] = fd;
 	pthread_mutex_unlock(&a->lock);
 	if (!room) {
 		(void)close(fd);
-		return fault_new(FAULT_EXHAUSTED, "more than %d unix listeners", LISTENERS_MAX);
+		return fault_new(FAULT_EXHAUSTED, "more than %d unix listeners", ACCEPT_LISTENERS_MAX);
 	}
 	wake(a);
 	return NULL;
@@ -350,16 +334,24 @@ struct fault *accept_listen(struct acceptor *a, int fd)
 bool accept_evidence(struct acceptor *a, int fd, struct evidence *ret, uint64_t *ret_serial)
 {
 	struct connection *c;
-	ino_t inode;
 	pthread_mutex_lock(&a->lock);
 	HASH_FIND_INT(a->connections, &fd, c);
-	bool known = c && inode_of(fd, &inode) && inode == c->inode;
+	bool known = c && accept_is_open(c);
 	if (known) {
 		*ret = c->evidence;
 		*ret_serial = c->serial;
 	}
 	pthread_mutex_unlock(&a->lock);
 	return known;
+}
+
+void accept_keep_out(struct acceptor *a, int fd, uint64_t serial, uid_t uid, const char *reason)
+{
+	struct connection *c;
+	pthread_mutex_lock(&a->lock);
+	HASH_FIND_INT(a->connections, &fd, c);
+	accept_bar(a, uid, c && c->serial == serial ? c : NULL, reason, clock_mono_ms(clock_system()));
+	pthread_mutex_unlock(&a->lock);
 }
 
 size_t accept_count(struct acceptor *a)
@@ -397,6 +389,11 @@ void accept_free(struct acceptor *a)
 		forget(a, a->connections);
 	(void)close(a->wake);
 	pthread_mutex_destroy(&a->lock);
-	free(a->load);
+	struct owner *o, *next;
+	HASH_ITER (hh, a->owners, o, next) {
+		HASH_DEL(a->owners, o);
+		free(o);
+	}
+	free_tables(a);
 	free(a);
 }

@@ -44,6 +44,7 @@ ALLOWED = {
     "base/clock.c": [("clock_gettime", "the clock itself")],
     "base/io/accept.c": [("strerror", "on the acceptor's thread alone, a constant text of the C library")],
     "base/io/loop.c": [("fprintf", "the last words before a broken invariant")],
+    "base/io/pulse.c": [("clock_gettime", "the CPU clock of another thread")],
     "base/io/rpc.c": [("setenv", "before gRPC starts, and with it every other thread")],
     "base/io/systemd.c": [("clock_gettime", "systemd wants the monotonic time of its own message")],
     "daemon/process.c": [("unsetenv", "the first thing that the program does")],

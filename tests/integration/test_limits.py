@@ -2,7 +2,11 @@
 nobody else notices."""
 import http.client
 import json
+import os
+import pathlib
 import socket
+import subprocess
+import sys
 
 import grpc
 import pytest
@@ -16,6 +20,7 @@ pytestmark = pytest.mark.sanitized
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 CONNECTIONS = 16
 SLOW_READERS = 20
+FLOOD = pathlib.Path(h2.__file__).with_name("flood.py")
 
 
 def start(folder, workers=1, transport="unix", **limits):
@@ -139,3 +144,25 @@ def test_slow_readers_delay_nobody(folder):
             assert chain(fast.take_one(name)) == leaf.chain_pem()
     for raw in slow:
         raw.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_streams_opened_and_reset(folder, workers):
+    """CVE-2023-44487: the flooder is hung up on and kept out; who was there before hears of each new version."""
+    target = start(folder, workers)
+    name = target.name()
+    leaf = target.put(name)
+    with target.client() as client:
+        good = open_dialogue(client, "sds-sotw").subscribe(name)
+        assert holds(good.take_one(name), leaf)
+        flood = subprocess.Popen([sys.executable, FLOOD, target.server.socket])
+        try:
+            assert flood.wait(120) == 0
+        finally:
+            flood.kill()
+            flood.wait()
+        leaf = target.put(name)
+        assert holds(good.take_one(name), leaf)
+    line = json.loads(target.server.wait_log("accept.kept_out"))
+    assert line["uid"] == os.geteuid() and line["seconds"] > 0
+    assert counted(target, "flood") > 0

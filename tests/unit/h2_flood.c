@@ -48,14 +48,19 @@ static void put_header(struct buf *b, const char *name, const char *value)
 	buf_add_text(b, value);
 }
 
+static void put_headers(struct buf *headers, const char *method)
+{
+	buf_add(headers, "\x83\x86", 2); /* :method POST, :scheme http */
+	put_header(headers, ":path", method);
+	put_header(headers, ":authority", "x");
+	put_header(headers, "content-type", "application/grpc");
+	put_header(headers, "te", "trailers");
+}
+
 static void put_opening(struct flood *f, const char *method)
 {
 	struct buf headers = BUF_INIT;
-	buf_add(&headers, "\x83\x86", 2); /* :method POST, :scheme http */
-	put_header(&headers, ":path", method);
-	put_header(&headers, ":authority", "x");
-	put_header(&headers, "content-type", "application/grpc");
-	put_header(&headers, "te", "trailers");
+	put_headers(&headers, method);
 	buf_add_text(&f->out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 	put_frame(&f->out, SETTINGS, 0, 0, NULL, 0);
 	for (int i = 0; i < f->streams; i++)
@@ -157,15 +162,21 @@ static bool exchange(struct flood *f)
 	return true;
 }
 
+static int dial(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	(void)snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	invariant(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+	return fd;
+}
+
 struct h2_flood_result h2_flood(
 	const char *path, const char *method, int streams, size_t stream_bytes, size_t enough, int64_t within_ms)
 {
 	struct flood f = {.streams = streams, .s = mem_array(struct stream, (size_t)streams), .window = INITIAL_WINDOW};
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int64_t end = clock_mono_ms(clock_system()) + within_ms;
-	(void)snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
-	f.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	invariant(f.fd >= 0 && connect(f.fd, (struct sockaddr *)&a, sizeof a) == 0);
+	f.fd = dial(path);
 	for (int i = 0; i < streams; i++)
 		f.s[i] = (struct stream){.window = INITIAL_WINDOW, .left = (int64_t)stream_bytes};
 	put_opening(&f, method);
@@ -183,4 +194,71 @@ struct h2_flood_result h2_flood(
 	buf_free(&f.out);
 	free(f.s);
 	return f.result;
+}
+
+/* A number of the PINGs that it has answered; -1: it has hung up, or nothing comes. */
+static int take_pongs(int fd, struct buf *in, int64_t end)
+{
+	unsigned char bytes[CHUNK];
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int pongs = 0;
+	size_t from = 0;
+	int64_t left = end - clock_mono_ms(clock_system());
+	if (left <= 0 || poll(&p, 1, (int)left) != 1)
+		return -1;
+	ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+	if (n <= 0)
+		return -1;
+	buf_add(in, bytes, (size_t)n);
+	while (in->len - from >= 9) {
+		const unsigned char *head = in->data + from;
+		size_t len = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
+		if (in->len - from < 9 + len)
+			break;
+		pongs += head[3] == PING && (head[4] & ACK);
+		from += 9 + len;
+	}
+	memmove(in->data, in->data + from, in->len - from);
+	buf_truncate(in, in->len - from);
+	return pongs;
+}
+
+bool h2_resets(const char *path, const char *method, int64_t within_ms)
+{
+	enum { AT_A_TIME = 10 };
+	int64_t end = clock_mono_ms(clock_system()) + within_ms;
+	struct buf headers = BUF_INIT, out = BUF_INIT, in = BUF_INIT;
+	int fd = dial(path);
+	bool goes_on = true;
+	put_headers(&headers, method);
+	buf_add_text(&out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+	put_frame(&out, SETTINGS, 0, 0, NULL, 0);
+	put_frame(&out, SETTINGS, ACK, 0, NULL, 0);
+	for (uint32_t id = 1; goes_on;) {
+		for (int i = 0; i < AT_A_TIME; i++, id += 2) {
+			put_frame(&out, HEADERS, END_HEADERS, id, headers.data, headers.len);
+			put_frame(&out, RST_STREAM, 0, id, "\0\0\0\x08", 4);
+		}
+		put_frame(&out, PING, 0, 0, "abcdefgh", 8);
+		goes_on = send(fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t)out.len;
+		buf_truncate(&out, 0);
+		for (int pongs = 0; goes_on && pongs == 0;) {
+			pongs = take_pongs(fd, &in, end);
+			goes_on = pongs >= 0;
+		}
+	}
+	(void)close(fd);
+	buf_free(&headers);
+	buf_free(&out);
+	buf_free(&in);
+	return clock_mono_ms(clock_system()) < end;
+}
+
+bool h2_is_kept_out(const char *path)
+{
+	char byte;
+	int fd = dial(path);
+	bool is = recv(fd, &byte, 1, 0) == 0;
+	(void)close(fd);
+	return is;
 }

@@ -44,7 +44,8 @@ static const char everything[] =
 	"admin: {path: /run/leafcast/a.sock}\n"
 	"limits: {connections: 100, connections_per_identity: 50, streams_per_connection: 1024, names_per_stream: 7, "
 	"names_per_request: 8, streams_per_second: 9, requests_per_second: 10, streams_per_identity: 2048, "
-	"new_names_per_connection: 11, new_names_per_identity: 12, unanswered_reoffer: 11s, unanswered_close: 12s, "
+	"connections_per_second: 13, resets_per_second: 14, new_names_per_connection: 11, new_names_per_identity: 12, "
+	"unanswered_reoffer: 11s, unanswered_close: 12s, "
 	"connection_age: 1h, connection_age_grace: 13s, fetch_wait: 0s, message_bytes: 65536, "
 	"memory_bytes: 16777216}\n"
 	"authorities:\n"
@@ -92,6 +93,8 @@ static void test_settings(void **state)
 	assert_int_equal(c->limits.streams_per_second, 9);
 	assert_int_equal(c->limits.requests_per_second, 10);
 	assert_int_equal(c->limits.streams_per_identity, 2048);
+	assert_int_equal(c->limits.connections_per_second, 13);
+	assert_int_equal(c->limits.resets_per_second, 14);
 	assert_int_equal(c->limits.new_names_per_connection, 11);
 	assert_int_equal(c->limits.new_names_per_identity, 12);
 	assert_int_equal(c->limits.unanswered_reoffer_ms, 11000);
@@ -208,6 +211,8 @@ static void test_defaults(void **state)
 	assert_int_equal(c->limits.streams_per_second, 1000);
 	assert_int_equal(c->limits.requests_per_second, 4000);
 	assert_int_equal(c->limits.streams_per_identity, 100000);
+	assert_int_equal(c->limits.connections_per_second, 400);
+	assert_int_equal(c->limits.resets_per_second, 500);
 	assert_int_equal(c->limits.new_names_per_connection, 10000);
 	assert_int_equal(c->limits.new_names_per_identity, 50000);
 	assert_int_equal(c->limits.unanswered_reoffer_ms, 300000);

@@ -1,4 +1,5 @@
-/* The acceptor with real unix sockets: who a peer is, how connections are dealt, and how their end is noticed. */
+/* The acceptor with real unix sockets: who a peer is, how connections are dealt, how their end is noticed, and who is
+ * kept out. */
 #include "base/io/accept.h"
 #include <errno.h>
 #include <poll.h>
@@ -14,8 +15,9 @@
 #include <cmocka.h>
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/io/pulse.h"
 
-enum { WORKERS = 2, CONNECTIONS_MAX = 4, ADDED_MAX = 16, DEADLINE_MS = 15000 };
+enum { WORKERS = 2, CONNECTIONS_MAX = 4, ADDED_MAX = 16, DEADLINE_MS = 60000, CHUNK = 4096 };
 
 struct added {
 	unsigned worker;
@@ -27,6 +29,7 @@ struct fixture {
 	struct sockaddr_un address;
 	int pipe[2];	/* each connection that was dealt, as struct added */
 	int refused[2]; /* each refusal, as enum accept_refusal */
+	struct pulse pulses[WORKERS];
 };
 
 static void on_add(void *arg, unsigned worker, int fd)
@@ -42,7 +45,7 @@ static void on_refused(void *arg, enum accept_refusal why)
 	assert_int_equal(write(f->refused[1], &why, sizeof(why)), sizeof(why));
 }
 
-static int setup_with(void **state, size_t per_uid_max)
+static int setup_with(void **state, size_t per_uid_max, int per_second)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	assert_non_null(f);
@@ -53,7 +56,9 @@ static int setup_with(void **state, size_t per_uid_max)
 		.refused = on_refused,
 		.arg = f,
 		.connections_max = CONNECTIONS_MAX,
-		.per_uid_max = per_uid_max};
+		.pulses = f->pulses,
+		.per_uid_max = per_uid_max,
+		.per_uid_per_second = per_second};
 	assert_null(accept_new(&o, &f->acceptor));
 	f->address.sun_family = AF_UNIX;
 	/* Linux's abstract names: nothing to remove. */
@@ -69,12 +74,17 @@ static int setup_with(void **state, size_t per_uid_max)
 
 static int setup(void **state)
 {
-	return setup_with(state, CONNECTIONS_MAX + 1);
+	return setup_with(state, CONNECTIONS_MAX + 1, 1000);
 }
 
 static int setup_few_per_uid(void **state)
 {
-	return setup_with(state, CONNECTIONS_MAX - 1);
+	return setup_with(state, CONNECTIONS_MAX - 1, 1000);
+}
+
+static int setup_few_per_second(void **state)
+{
+	return setup_with(state, CONNECTIONS_MAX + 1, 1);
 }
 
 static int teardown(void **state)
@@ -105,17 +115,29 @@ static struct added next_added(const struct fixture *f)
 	return a;
 }
 
+static enum accept_refusal next_refusal(const struct fixture *f)
+{
+	enum accept_refusal why;
+	struct pollfd p = {.fd = f->refused[0], .events = POLLIN};
+	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+	assert_int_equal(read(f->refused[0], &why, sizeof(why)), sizeof(why));
+	return why;
+}
+
 /* The server hangs up on it at once, and says why. */
-static void assert_refused(const struct fixture *f, int fd, enum accept_refusal expected)
+static enum accept_refusal refusal_of(const struct fixture *f, int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
-	enum accept_refusal why;
 	char byte;
 	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
 	assert_int_equal(read(fd, &byte, 1), 0);
 	(void)close(fd);
-	assert_int_equal(read(f->refused[0], &why, sizeof(why)), sizeof(why));
-	assert_int_equal(why, expected);
+	return next_refusal(f);
+}
+
+static void assert_refused(const struct fixture *f, int fd, enum accept_refusal expected)
+{
+	assert_int_equal(refusal_of(f, fd), expected);
 }
 
 static void test_evidence(void **state)
@@ -212,11 +234,128 @@ static void test_limit_per_uid(void **state)
 	}
 }
 
+static void test_limit_per_second(void **state)
+{
+	const struct fixture *f = *state;
+	int clients[CONNECTIONS_MAX];
+	struct added a[CONNECTIONS_MAX];
+	int64_t end = clock_mono_ms(clock_system()) + DEADLINE_MS;
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		clients[i] = dial(f);
+		a[i] = next_added(f);
+	}
+	enum accept_refusal why = ACCEPT_NO_ROOM;
+	while (why == ACCEPT_NO_ROOM && clock_mono_ms(clock_system()) < end)
+		why = refusal_of(f, dial(f));
+	assert_int_equal(why, ACCEPT_TOO_FAST);
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		(void)close(a[i].fd);
+		(void)close(clients[i]);
+	}
+}
+
+static bool is_hung_up(int client)
+{
+	struct pollfd p = {.fd = client, .events = POLLIN};
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
+static void test_keep_out(void **state)
+{
+	const struct fixture *f = *state;
+	int clients[2] = {dial(f), dial(f)};
+	struct added a[2] = {next_added(f), next_added(f)};
+	struct evidence e;
+	uint64_t serial;
+	assert_true(accept_evidence(f->acceptor, a[0].fd, &e, &serial));
+	accept_keep_out(f->acceptor, a[0].fd, serial, getuid(), "a test");
+	assert_int_equal(next_refusal(f), ACCEPT_KEPT_OUT);
+	assert_true(is_hung_up(clients[0]));
+	assert_true(is_hung_up(clients[1])); /* of the same process */
+	assert_refused(f, dial(f), ACCEPT_KEPT_OUT);
+	for (size_t i = 0; i < 2; i++) {
+		(void)close(a[i].fd);
+		(void)close(clients[i]);
+	}
+}
+
+/* A connection that has gone by the time that somebody complains: its uid is kept out, and nobody else is hung up on
+ * who has its number. */
+static void test_keep_out_who_has_gone(void **state)
+{
+	const struct fixture *f = *state;
+	int client = dial(f);
+	struct added a = next_added(f);
+	struct evidence e;
+	uint64_t serial;
+	assert_true(accept_evidence(f->acceptor, a.fd, &e, &serial));
+	accept_keep_out(f->acceptor, a.fd, serial + 1, getuid() + 1, "a test");
+	assert_int_equal(next_refusal(f), ACCEPT_KEPT_OUT);
+	assert_false(is_hung_up(client));
+	int other = dial(f); /* another uid was meant */
+	struct added b = next_added(f);
+	(void)close(a.fd);
+	(void)close(b.fd);
+	(void)close(client);
+	(void)close(other);
+}
+
+/* Streams opened and reset, as many as a socket takes. */
+static void send_resets(int client)
+{
+	unsigned char frames[CHUNK], *at = frames;
+	for (; (size_t)(at - frames) + 27 <= sizeof frames; at += 27)
+		memcpy(at, "\0\0\5\1\4\0\0\0\1hello\0\0\4\3\0\0\0\0\1\0\0\0\x08", 27);
+	(void)!send(client, frames, (size_t)(at - frames), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void send_anything(int client)
+{
+	static const unsigned char bytes[CHUNK] = {1};
+	(void)!send(client, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The test plays a worker that reads on and on, and comes to nothing else. */
+static void be_captive(struct fixture *f, void (*send_more)(int client))
+{
+	unsigned char bytes[CHUNK];
+	int client = dial(f);
+	struct added a = next_added(f);
+	int64_t end = clock_mono_ms(clock_system()) + DEADLINE_MS;
+	pulse_begin(&f->pulses[a.worker]);
+	while (!is_hung_up(client) && clock_mono_ms(clock_system()) < end) {
+		for (int i = 0; i < 32; i++)
+			send_more(client);
+		for (int i = 0; i < 16; i++)
+			(void)!recv(a.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	}
+	assert_true(is_hung_up(client));
+	assert_int_equal(next_refusal(f), ACCEPT_KEPT_OUT);
+	assert_refused(f, dial(f), ACCEPT_KEPT_OUT);
+	(void)close(a.fd);
+	(void)close(client);
+}
+
+static void test_rapid_resets(void **state)
+{
+	be_captive(*state, send_resets);
+}
+
+static void test_endless_bytes(void **state)
+{
+	be_captive(*state, send_anything);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_evidence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dealt_evenly, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_limit_per_uid, setup_few_per_uid, teardown)};
+		cmocka_unit_test_setup_teardown(test_limit_per_uid, setup_few_per_uid, teardown),
+		cmocka_unit_test_setup_teardown(test_limit_per_second, setup_few_per_second, teardown),
+		cmocka_unit_test_setup_teardown(test_keep_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keep_out_who_has_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rapid_resets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endless_bytes, setup, teardown)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

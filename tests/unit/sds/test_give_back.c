@@ -5,7 +5,7 @@
 #include <cmocka.h>
 #include "sds/internal.h"
 
-enum { MANY = 1000, AFTER_MS = 5000 };
+enum { MANY = 100, AFTER_MS = 5000 };
 
 static void test_give_back(void **state)
 {

@@ -229,6 +229,21 @@ static void test_streams_before_settings(void **state)
 	assert_others_are_served(f);
 }
 
+/* Slowly, so that it is the worker that sees them: core's floods are the acceptor's (test_accept.c). */
+static void test_streams_that_are_reset(void **state)
+{
+	struct sds_limits l = rig_limits();
+	(void)state;
+	l.resets_per_second = 1;
+	struct rig *r = rig_make_limited(1, everything, &l);
+	rig_start(r);
+	assert_true(h2_resets(r->path, RIG_STREAM_SECRETS, RIG_DEADLINE_MS));
+	assert_true(rig_counted_limit(r, "resets_per_second"));
+	assert_true(rig_counted_limit(r, "flood"));
+	assert_true(h2_is_kept_out(r->path));
+	rig_free(r);
+}
+
 static bool has_one_connection(void *arg)
 {
 	const struct rig *r = arg;
@@ -264,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_wrong_type, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_streams_per_connection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_streams_before_settings, set_up, tear_down),
+		cmocka_unit_test(test_streams_that_are_reset),
 		cmocka_unit_test_setup_teardown(test_memory_of_unfinished_messages, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
