@@ -12,12 +12,15 @@ CASES = {
     "slow": "answers in small pieces", "half_open": "one connection falls silent: the others go on",
     "malformed": "answers that make no sense", "oversized": "an answer without end", "lies": "leaves that were not asked for",
     "root_rotation": "bundle first, then leaves", "revoke": "it knows by the end", "cancel": "stopped wherever it waits",
-    "clock_skew": "its clock is not ours", "thousand": "no more requests than names",
+    "clock_skew": "its clock is not ours", "secrets": "in no log, metric, process list or store",
+    "fleet": "Envoys: renewals, a new root, an outage", "thousand": "no more requests than names",
 }
 REAL = "no real server gives it on demand: the scripted one does"
 WHY_NOT = {
     **{(case, "builtin"): EMBEDDED for case in
        ("credentials", "pause", "slow", "half_open", "malformed", "oversized", "lies")},
+    ("fleet", "builtin"): "test_rotation.py and test_trust.py are about it",
+    ("fleet", "fake"): "for the real ones",
     ("revoke", "builtin"): "keeps no list; `compromise` and short lives instead",
     ("cancel", "builtin"): "signs in a job of microseconds: unit test_builtin_issue cancels it",
     ("clock_skew", "builtin"): "our own clock: unit test_builtin moves it",

@@ -3,7 +3,9 @@
 test_exec."""
 import datetime
 import os
+import pathlib
 import shutil
+import signal
 import threading
 
 import pytest
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from driver_table import AUTHORITIES, CASES, WHY_NOT
 from harness import pki, wait
 from harness.authorities import KITS
+from harness.fleet import Fleet
 from harness.leafcast import Leafcast
 
 PATIENCE_S = 60
@@ -30,10 +33,10 @@ def config(server, authority, lifetime="1h", secrets=None):
 class Rig:
     """A leafcast with one authority."""
 
-    def __init__(self, folder, kit, **options):
+    def __init__(self, folder, kit, authority=None, **options):
         self.folder, self.kit = folder, kit
         self.server = Leafcast(folder / "leafcast")
-        self.server.write_config(config(self.server, kit.authority(), **options))
+        self.server.write_config(config(self.server, authority or kit.authority(), **options))
         folder.ending(self.server)
 
     def start(self):
@@ -321,6 +324,98 @@ def clock_skew(folder, kit):
         rig.rotate_in_the_end()
 
 
+def processes(pid):
+    """Of leafcast and of whatever it runs."""
+    found = [pid]
+    for one in found:
+        for task in pathlib.Path("/proc/%d/task" % one).glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def secrets(folder, kit):
+    """Of the authority, in good and in bad times."""
+    authority, hidden = kit.with_secrets()
+    rig = Rig(folder, kit, authority=authority)
+    rig.server.extra_env.update(getattr(kit, "env", {}))
+    rig.start()
+    rig.rotate_well()
+    if hasattr(kit, "garbage"):
+        kit.garbage()
+        rig.rotate_fails()
+        kit.pass_()
+    if hasattr(kit, "end_credentials"):
+        kit.end_credentials()
+        rig.server.cli("authority", "test", "corp", code=None, timeout_s=PATIENCE_S)
+    seen = {"metrics": rig.server.metrics().encode(), "status": rig.server.cli("status", "--json").stdout.encode(),
+            "authorities": rig.server.cli("authority", "list", "--json").stdout.encode(),
+            "audit": rig.server.cli("audit", "export").stdout.encode()}
+    if hasattr(kit, "stall") and not hasattr(kit, "asked"):         # a command shows in the process list while it runs
+        kit.stall()
+        order = Aside(rig.rotate)
+        wait.until(lambda: len(processes(rig.server.process.pid)) > 1, PATIENCE_S, "the command")
+    for pid in processes(rig.server.process.pid):
+        seen["cmdline of %d" % pid] = pathlib.Path("/proc/%d/cmdline" % pid).read_bytes()
+    if hasattr(kit, "stall") and not hasattr(kit, "asked"):
+        kit.go_on()
+        order.ended()
+    rig.server.stop()
+    for path in rig.server.folder.rglob("*"):
+        if path.is_file():
+            seen[str(path)] = path.read_bytes()
+    assert any(str(rig.server.state) in name and content for name, content in seen.items())
+    assert b"rotation.failed" in seen[str(rig.server.folder / "leafcast.log")] or not hasattr(kit, "garbage")
+    for where, content in seen.items():
+        for text in hidden:
+            assert len(text) >= 4 and text not in content, where
+
+
+SIDES = ("server-cert", "client-cert")
+
+
+def fleet(folder, kit, rotations=1):
+    """Two Envoys with mutual TLS under traffic: renewals, a new root of the server, and a server that stands still for
+    longer than a renewal window; no request fails."""
+    kit.poll = "1s"
+    made = Fleet(folder, "24s", authority=kit.authority())
+    made.start_pairs(["delta"], ["unix"])
+    server, stream = made.leafcast, made.pairs[0].stream
+
+    def leaf(name):
+        return x509.load_pem_x509_certificate(open(server.get(name, folder.path, "cert")["cert"], "rb").read())
+
+    def versions():
+        return {s["name"]: s["version"] for s in server.status()["secrets"] if s["name"] in SIDES}
+
+    def left_s():
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return min((leaf(name).not_valid_after_utc - now).total_seconds() for name in SIDES)
+    made.wait_rotations(rotations, 60 * rotations)
+    old = signer(leaf(SIDES[0]))
+    kit.add_root()
+    wait.until(lambda: open(server.get("mesh-roots", folder.path, "bundle")["bundle"]).read().count("BEGIN CERT") == 2,
+               PATIENCE_S, "both roots in the bundle", poll_s=0.1)
+    kit.sign_by_new_root()
+    wait.until(lambda: all(signer(leaf(name)) != old for name in SIDES), PATIENCE_S, lambda: "both sides under the new root:\n"
+               + server.process.tail(), poll_s=0.1)
+    for name in SIDES:
+        server.cli("rotate", name, timeout_s=PATIENCE_S)
+    before = versions()
+    kit.stall()
+    try:
+        wait.until(lambda: left_s() < 6, PATIENCE_S, "the greater part of a life", poll_s=0.1)
+        assert versions() == before
+    finally:
+        kit.go_on()
+    wait.until(lambda: all(versions()[name] != before[name] for name in SIDES), PATIENCE_S,
+               lambda: server.process.tail(), poll_s=0.1)
+    seen = stream.total()
+    wait.until(lambda: stream.total() > seen + 20, PATIENCE_S, "traffic under the newest leaves")
+    made.traffic.stop()
+    assert not made.traffic.failures(), made.traffic.failures()[:5]
+    assert not [e for e in server.events() if e.get("event") == "secret.expired"]
+
+
 def thousand(folder, kit, count):
     """One request a name, and one more for each rotation that is ordered."""
     names = ["n%d" % i for i in range(count)]
@@ -352,7 +447,7 @@ def run(folder, case, authority, **more):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("case, authority", [
-    pytest.param(case, name, marks=[pytest.mark.first] if case == "thousand" else []) for case, name in CELLS])
+    pytest.param(case, name, marks=[pytest.mark.first] if case in ("thousand", "fleet") else []) for case, name in CELLS])
 def test_driver(folder, case, authority):
     more = {"count": COUNTS.get(authority, 1000)} if case == "thousand" else {}
     run(folder, case, authority, **more)
@@ -362,3 +457,24 @@ def test_driver(folder, case, authority):
 @pytest.mark.timeout(900)
 def test_a_thousand_names_by_a_command(folder):
     run(folder, "thousand", "exec", count=1000)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("authority", ["openbao", "step", "exec"])
+def test_ten_renewals(folder, authority):
+    run(folder, "fleet", authority, rotations=10)
+
+
+def test_a_crash_leaves_no_core(folder):
+    """leafcast's own limit counts, whatever it is started with."""
+    rig = Rig(folder, KITS["builtin"](folder).start())
+    rig.server.spawn(prefix=["prlimit", "--core=unlimited"])
+    rig.server.wait_notify("READY=1")
+    with open("/proc/%d/limits" % rig.server.process.pid) as f:
+        (line,) = [line for line in f if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]
+    rig.server.process.signal(signal.SIGSEGV)
+    assert rig.server.process.wait(PATIENCE_S) == -signal.SIGSEGV
+    assert not list(rig.server.folder.glob("core*"))
+    rig.server.close_notify()

@@ -54,14 +54,6 @@ def test_the_log_says_why(folder, corp):
     server.stop()
 
 
-def test_two_envoys_rotate(folder, corp):
-    fleet = Fleet(folder, "15s", authority=authority(corp, trust_interval="1s"))
-    fleet.start_pairs(["delta"], ["unix"])
-    fleet.wait_rotations(2, 40)
-    fleet.traffic.stop()
-    assert not fleet.traffic.failures(), fleet.traffic.failures()[:5]
-
-
 def left_s(server):
     """How long the leaf of either side is good for at least."""
     ends = min(s["not_after"] for s in server.status()["secrets"] if s["name"] in ("server-cert", "client-cert"))

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from harness import leafcast, paths, ports, wait
+from harness.leafcast import UnixConnection
 from harness.sds_client import SdsClient
 from harness.target import config
 
@@ -18,17 +19,6 @@ def server(module_folder):
     made.write_config(config(2, os.geteuid(), listen=[{"unix": {"path": made.socket}},
                                                       {"telemetry": {"address": "127.0.0.1:%d" % made.telemetry}}]))
     return module_folder.ending(made).start()
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=10)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
-        self.sock.connect(self.path)
 
 
 def ask(connection, path, method="GET", headers=None):

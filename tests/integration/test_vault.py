@@ -4,13 +4,10 @@ import json
 import os
 import pathlib
 import re
-import signal
-import time
 
 import pytest
 from cryptography import x509
 from harness import pki, wait
-from harness.fleet import Fleet
 from harness.leafcast import Leafcast
 from harness.openbao import ROLE, OpenBao
 
@@ -288,55 +285,6 @@ def test_no_secret_is_anywhere(folder, bao):
             assert len(text) > 20 and text.encode() not in content, "%s in %s" % (name, where)
         assert b"hvs." not in content and b"PRIVATE KEY" not in content, where
         assert not re.search(rb"\b[sb]\.[A-Za-z0-9]{24}", content), where       # tokens as OpenBao makes them
-
-
-# --- Envoy ---------------------------------------------------------------------------------------------------------------
-@pytest.mark.first
-@pytest.mark.timeout(180)
-def test_envoys_rotate_over_a_new_root_and_an_outage(folder, bao):
-    under_traffic(folder, bao, rotations=1)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-def test_envoys_rotate_many_times(folder, bao):
-    under_traffic(folder, bao, rotations=10)
-
-
-def left_s(server):
-    """How long the leaf of either side is good for at least."""
-    ends = min(secret(server, n)["not_after"] for n in ("server-cert", "client-cert"))
-    return datetime.datetime.fromisoformat(ends).timestamp() - time.time()
-
-
-def under_traffic(folder, bao, rotations):
-    """Two Envoys with mutual TLS: new leaves, a new root of the server, and a server that stands still for longer than a
-    renewal window (3 s of 15); no request fails."""
-    fleet = Fleet(folder, "15s", authority=authority(bao, bao.approle_login()))
-    fleet.start_pairs(["delta"], ["unix"])
-    server, stream = fleet.leafcast, fleet.pairs[0].stream
-    fleet.wait_rotations(rotations, 30 * rotations)
-    bao.new_root(2)
-    wait.until(lambda: all(issuer(server, folder, n) == "CN=Root 2" for n in ("server-cert", "client-cert")), 40,
-               "both sides under the new root")
-    for name in ("server-cert", "client-cert"):
-        rotate(server, name)
-    bao.signal(signal.SIGSTOP)
-    before = {n: version(server, n) for n in ("server-cert", "client-cert")}
-    try:
-        wait.until(lambda: left_s(server) < 3.5, 20, "the greater part of a life")
-        assert {n: version(server, n) for n in before} == before
-    finally:
-        bao.signal(signal.SIGCONT)
-    wait.until(lambda: all(version(server, n) != v for n, v in before.items()), 10, lambda: server.process.tail())
-    seen = stream.total()
-    wait.until(lambda: stream.total() > seen + 20, 10, "traffic under the newest leaves")
-    fleet.traffic.stop()
-    assert not fleet.traffic.failures(), fleet.traffic.failures()[:5]
-
-
-def issuer(server, folder, name):
-    return leaf(server, folder, name).issuer.rfc4514_string()
 
 
 # --- revocation ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Each kind of authority behind one set of handles, for the cases that all of them are asked."""
+import json
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 
@@ -11,6 +13,11 @@ from .openbao import OpenBao
 from .stepca import JWK_NAME, StepCA
 
 OPENSSL_CA = str(paths.EXAMPLES / "exec/exec-openssl-ca")
+
+
+def body_of(pem):
+    """The better part of a PEM block, in one piece."""
+    return b"".join(pem.splitlines()[1:-1])[20:80]
 
 
 class Kit:
@@ -37,6 +44,14 @@ class Kit:
 class Builtin(Kit):
     def authority(self):
         return {"type": "builtin", "common_name": "Root 1"}
+
+    def with_secrets(self):
+        """(its config, what nobody may see): a key of the operator's own."""
+        made = pki.authority("Given")
+        certificate, key = made.write(self.folder / "ca", "given")
+        key.chmod(0o600)
+        return ({"type": "builtin", "certificate_file": str(certificate), "key_file": str(key)},
+                [body_of(made.key_pem())])
 
     def down(self):
         return False
@@ -73,6 +88,12 @@ class Fronted(Kit):
     def asked(self):
         return self.front.seen
 
+    def stall(self):
+        self.pause()
+
+    def go_on(self):
+        self.resume()
+
 
 class Fake(Fronted):
     """Vault's API, scripted."""
@@ -85,6 +106,10 @@ class Fake(Fronted):
     def authority(self):
         return {"type": "vault", "address": "http://127.0.0.1:%d" % self.front.port, "role": "mesh", "poll": self.poll,
                 "auth": {"token": {"file": self.server.put_token(self.server.token)}}}
+
+    def with_secrets(self):
+        self.server.token = "hvs.%s" % secrets.token_hex(24)
+        return self.authority(), [self.server.token.encode(), b"hvs."]
 
     def issued(self):
         return len(self.server.signed)
@@ -124,6 +149,10 @@ class Bao(Fronted):
     def authority(self):
         return {"type": "vault", "address": "https://localhost:%d" % self.front.port, "ca_file": str(self.server.ca_file),
                 "role": "mesh", "poll": self.poll, "auth": self.server.approle_login()}
+
+    def with_secrets(self):
+        made = self.authority()
+        return made, [self._secret_id().encode()]
 
     def issued(self):
         listed = self.server.ask("LIST", "pki/certs")["data"]["keys"]
@@ -180,6 +209,10 @@ class Step(Fronted):
         return {"type": "step", "address": "https://localhost:%d" % self.front.port, "poll": self.poll,
                 "root_file": str(self.server.root_file), "provisioner": JWK_NAME, "key_file": str(self.server.jwk_file())}
 
+    def with_secrets(self):
+        """The provisioner's key, and the tokens that it signs."""
+        return self.authority(), [json.loads(self.server.jwk_file().read_text())["d"].encode(), b'"ott"', b"eyJhbGciOiJFUzI1NiI"]
+
     def counted(self, path):
         return sum(path in line and '"status":20' in line.replace(" ", "") for line in self.server.process.lines.items())
 
@@ -229,7 +262,8 @@ slow) {command} {folder}/ca | while IFS= read -r -N 256 piece || [ -n "$piece" ]
 	printf %s "$piece"
 	read -r -t 0.01 <> <(:)
 done; exit 0 ;;
-garbage) echo '220 this is no such command' ;;
+garbage) echo "220 $CORP_TOKEN"; echo "the token $CORP_TOKEN is no good" >&2; exit 1 ;;
+stall) while [ "$(cat mode)" = stall ]; do read -r -t 0.05 <> <(:); done; exec {command} {folder}/ca ;;
 oversized) head -c 5000000 /dev/zero | tr '\\0' x ;;
 down) echo 'the backend is down' >&2; exit 1 ;;
 hold) echo pass >mode; echo $$ >held; kill -STOP $$; exec {command} {folder}/ca ;;
@@ -258,6 +292,12 @@ class Exec(Kit):
     def authority(self):
         return {"type": "exec", "command": [str(self.command)], "revoke": True, "trust_interval": self.poll}
 
+    def with_secrets(self):
+        """What leafcast hands to the command, which says it wherever it can."""
+        value = secrets.token_hex(24)
+        self.env = {"CORP_TOKEN": value}
+        return {**self.authority(), "environment": ["CORP_TOKEN"]}, [value.encode()]
+
     def issued(self):
         return len((self.books / "index.txt").read_text().splitlines())
 
@@ -278,6 +318,12 @@ class Exec(Kit):
 
     def oversized(self):
         self._mode("oversized")
+
+    def stall(self):
+        self._mode("stall")
+
+    def go_on(self):
+        self._mode("pass")
 
     def down(self):
         self._mode("down")

@@ -1,4 +1,5 @@
 """A leafcast server under test control: started, watched by NOTIFY_SOCKET and its log, asked by its CLI."""
+import http.client
 import json
 import os
 import pathlib
@@ -11,6 +12,17 @@ from . import paths, process, wait
 
 START_S = float(os.environ.get("LEAFCAST_START_S", "15"))
 _TROUBLE = ("Sanitizer", "runtime error:", "invariant", "Assertion")
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=10)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(self.path)
 
 
 class Leafcast:
@@ -157,6 +169,14 @@ class Leafcast:
 
     def status(self):
         return json.loads(self.cli("status", "--json").stdout)
+
+    def metrics(self):
+        connection = UnixConnection(self.admin)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
 
     def get(self, name, folder, *what):
         """Write the parts of a secret to files in folder; {"cert": path, ...}. what: cert, key, bundle."""
