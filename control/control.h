@@ -312,6 +312,10 @@ void control_each_waited(
 	struct control *c, const char *authority, void (*fn)(void *arg, const struct control_waited *w), void *arg);
 /** Why we are not ready, or NULL. Borrowed until the next call. */
 const char *control_unready(struct control *c);
+/** What is amiss though callers are served: the store cannot be written, the clock is doubted. Appended, nothing when
+ * all is well. */
+struct buf;
+void control_add_troubles(const struct control *c, struct buf *ret);
 /** Versions served that are not in the store (it could not be written). */
 size_t control_memory_only(const struct control *c);
 #endif

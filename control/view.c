@@ -146,6 +146,15 @@ void control_each_authority(struct control *c, void (*fn)(void *arg, const struc
 	}
 }
 
+void control_add_troubles(const struct control *c, struct buf *ret)
+{
+	if (c->memory_only)
+		buf_printf(ret, "; versions served from memory alone, because the store cannot be written: %zu",
+			c->memory_only);
+	if (c->clock_said_ms)
+		buf_add_text(ret, "; the clock is doubted, and nothing is issued until it agrees");
+}
+
 size_t control_memory_only(const struct control *c)
 {
 	return c->memory_only;

@@ -1,4 +1,4 @@
-/* daemon/admin/health.c - /healthz: the loop turns; /readyz: callers can be served. */
+/* daemon/admin/health.c - /healthz: the loop turns, and what is amiss all the same; /readyz: callers can be served. */
 #include "control/control.h"
 #include "daemon/admin/internal.h"
 
@@ -12,8 +12,12 @@ static void reply_text(struct http_exchange *x, unsigned status, const char *tex
 
 void route_healthz(void *admin, struct http_exchange *x)
 {
-	(void)admin;
-	reply_text(x, 200, "ok");
+	const struct admin *a = admin;
+	struct buf b = BUF_INIT;
+	buf_add_text(&b, "ok");
+	control_add_troubles(a->o.control, &b);
+	reply_text(x, 200, buf_text(&b));
+	buf_free(&b);
 }
 
 void route_readyz(void *admin, struct http_exchange *x)

@@ -1,6 +1,7 @@
 """A disk that is full, cannot be written, or is damaged, from the outside: a real file system, real Envoys."""
 import errno
 import os
+import socket
 import subprocess
 import threading
 
@@ -76,6 +77,16 @@ def pem(folder):
     return ["--cert", chain, "--key", key]
 
 
+def healthz(server):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(server.admin)
+        s.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: s.recv(4096), b"")).decode()
+    assert answer.startswith("HTTP/1.1 200 "), answer
+    return answer.partition("\r\n\r\n")[2]
+
+
 def until_in_memory(server, make_sure):
     """Renewals until one could not be stored."""
     def once():
@@ -99,10 +110,13 @@ def test_a_full_disk(folder, disk):
     assert "disk is full" in server.wait_log("store.unwritable", start=mark)
     refused = server.cli("put", "other", *pem(folder), code=1)
     assert "disk is full" in refused.stderr, refused.stderr
+    assert "disk is full" in server.cli("reload", code=1).stderr
+    assert healthz(server).startswith("ok; versions served from memory alone")
     newest = held(server)
     assert newest["mesh-roots"] == root
     disk.empty()
     until_caught_up(server, mark)
+    assert healthz(server) == "ok\n"
     server.cli("put", "other", *pem(folder))
     assert server.cli("audit", "verify").returncode == 0
     server.kill()

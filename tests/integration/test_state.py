@@ -311,6 +311,21 @@ def test_a_bit_that_flips_in_a_record(full):
     assert "put-17" not in {s["name"] for s in full.status()["secrets"]}
 
 
+def test_a_dropped_key_is_gone_from_the_files(full):
+    """Sealed as it is: what was dropped is in none of them any more, while the server runs."""
+    full.stop()
+    db = sqlite3.connect(full.state / "leafcast.db")
+    sealed = next(sealed for entry, sealed in db.execute("SELECT entry, sealed FROM version") if b"put-17" in entry)
+    db.close()
+    full.start()
+
+    def there():
+        return any(sealed in (full.state / n).read_bytes() for n in names_in(full) if n.startswith("leafcast.db"))
+    assert there()
+    full.cli("delete", "put-17")
+    wait.until(lambda: not there(), 60, "the sealed key to be gone from the files")
+
+
 def test_a_bit_that_flips_in_a_page(server):
     """A structure that makes no sense: the file is set aside as it was found."""
     server.stop()
