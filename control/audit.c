@@ -40,6 +40,7 @@ static void add_record(struct control *c, struct store_tx *tx, const char *event
 	invariant(text);
 	store_tx_audit(tx, control_now_ms(c), event, text);
 	json_memory_free_text(text);
+	audit_file_due(c);
 }
 
 void audit_record(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,

@@ -144,6 +144,7 @@ static void load_fact(void *arg, const char *key, int64_t value)
 	revocation_load(l->c, key, value, l->drop);
 	campaign_load(l->c, key, value);
 	trust_order_load(l->c, key, value);
+	audit_file_load(l->c, key, value);
 	trust_pause_load(l->c, key, value, l->drop);
 }
 
@@ -220,9 +221,11 @@ struct fault *control_new(const struct control_options *o, struct definitions *d
 	c->inbox.mailbox = mailbox_new(wakeup_ring, c->wakeup);
 	c->watch = timer_new(o->loop, on_watch, c);
 	c->meters = control_meters_new(c, o->metrics);
+	audit_file_new(c);
 	*ret = c;
 	TRY(load(c));
 	hooks_define(c, d);
+	audit_file_define(c, d->audit_file);
 	TRY(make_authorities(c));
 	control_make_exact_entries(c);
 	return NULL;
@@ -363,6 +366,7 @@ static void free_control(struct control *c)
 	}
 	denials_free(c);
 	hooks_free(c);
+	audit_file_free(c);
 	verifiers_free(c);
 	mailbox_free(c->inbox.mailbox);
 	wakeup_free(c->wakeup);
@@ -392,6 +396,10 @@ static void close_step(void *arg)
 			return;
 		}
 	if (c->hooks_running || jobs_pending(c->o.jobs) || store_pending(c->o.store)) {
+		timer_start(c->watch, 1);
+		return;
+	}
+	if (audit_file_finish(c)) { /* the last: what was recorded until now goes into it */
 		timer_start(c->watch, 1);
 		return;
 	}

@@ -196,6 +196,7 @@ void definitions_free(struct definitions *d)
 	for (size_t i = 0; i < d->hook_count; i++)
 		hook_def_done(&d->hooks[i]);
 	free(d->hooks);
+	free(d->audit_file);
 	free(d->authorities);
 	free(d->profiles);
 	free(d->secrets);

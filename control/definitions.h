@@ -111,6 +111,7 @@ struct definitions {
 	size_t rule_count;
 	struct hook_def *hooks; /* at most HOOKS_MAX */
 	size_t hook_count;
+	char *audit_file;      /* a copy of the audit trail; or NULL */
 	int64_t trust_soak_ms; /* how long absent verifiers are waited for; 0: one leaf life */
 };
 

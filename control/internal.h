@@ -245,7 +245,8 @@ struct control {
 	struct shares absent_shares; /* by identity */
 	int64_t trust_used_ms;	     /* wall: when it was last looked which anchors are in use */
 	int64_t trust_settled_ms;    /* wall: proxies have come back after our start */
-	struct hook *hooks;	     /* LL */
+	struct audit_file *audit_file;
+	struct hook *hooks; /* LL */
 	unsigned hooks_running;
 	struct timer *hook_turn;
 	char *unready;
@@ -493,6 +494,15 @@ void audit_note(struct control *c, struct store_tx *tx, const char *event, const
 
 /* Log the head of the trail now, and each hour, so that one that was cut off since shows. */
 void audit_start(struct control *c);
+
+/* audit_file.c: a copy of the trail as lines of JSON */
+void audit_file_new(struct control *c);
+void audit_file_load(struct control *c, const char *fact, int64_t value); /* a fact of the store: where it is ours */
+void audit_file_define(struct control *c, const char *path);		  /* what the config says now; NULL: no copy */
+void audit_file_due(struct control *c);					  /* something was recorded */
+bool audit_file_finish(struct control *c); /* we are closing: true while there is something to wait for */
+void audit_file_free(struct control *c);
+int64_t audit_file_behind(const struct control *c); /* records that it lacks; -1: there is no copy */
 
 /* control.c */
 void start_check_ready(struct control *c);

@@ -148,6 +148,13 @@ static void collect_quarantined(void *arg, struct metrics_sink *sink)
 	}
 }
 
+static void collect_audit_file(void *arg, struct metrics_sink *sink)
+{
+	int64_t behind = audit_file_behind(arg);
+	if (behind >= 0)
+		metrics_emit(sink, NULL, (double)behind);
+}
+
 static void emit_waiting(void *arg, const char *hook, size_t waiting)
 {
 	const char *const labels[] = {hook};
@@ -269,6 +276,10 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 		&(struct metrics_def){.name = "leafcast_names_wanted_unknown",
 			.help = "Names that are subscribed to and that nobody defined."},
 		collect_wanted_unknown, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_audit_file_behind",
+			.help = "Records of the audit trail that its copy (audit.file) lacks."},
+		collect_audit_file, c);
 	k->hook_runs = metrics_add_family(m, METRICS_COUNTER,
 		&(struct metrics_def){.name = "leafcast_hook_runs",
 			.help = "Commands of hooks that have ended: ok, failed, timeout.",

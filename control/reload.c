@@ -169,6 +169,7 @@ struct fault *control_reload(struct control *c, struct definitions *d)
 			close_authority(a);
 	}
 	hooks_define(c, d);
+	audit_file_define(c, d->audit_file);
 	definitions_free(old);
 	authorities_start(c);
 	for (struct entry *e = c->entries, *next; e; e = next) {

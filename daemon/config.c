@@ -113,6 +113,16 @@ static const struct field admin_fields[] = {
 };
 static const struct field_set admin_set = {"admin", admin_fields, ARRAY_LEN(admin_fields)};
 
+static const struct field audit_fields[] = {
+	{.key = "file",
+		.type = FIELD_PATH,
+		FIELD_AT(struct config, audit_file),
+		.max = PATH_BYTES_MAX,
+		.otherwise = "none",
+		.help = "a copy of the audit trail, a JSON object a line, 0600; it may be renamed away at any time"},
+};
+static const struct field_set audit_set = {"audit", audit_fields, ARRAY_LEN(audit_fields)};
+
 static const struct field trust_fields[] = {
 	{.key = "soak",
 		.type = FIELD_DURATION,
@@ -140,6 +150,7 @@ static const struct field root_fields[] = {
 	{.key = "repush", .type = FIELD_GROUP, .group = &repush_set, .help = "what is sent though nothing changed"},
 	{.key = "state", .type = FIELD_GROUP, .group = &state_set, .help = "what outlives a restart"},
 	{.key = "admin", .type = FIELD_GROUP, .group = &admin_set, .help = "the operator's commands"},
+	{.key = "audit", .type = FIELD_GROUP, .group = &audit_set, .help = "the record of what was done, by whom"},
 	{.key = "limits", .type = FIELD_GROUP, .items = config_limit_fields, .help = "what clients may use"},
 	{.key = "trust", .type = FIELD_GROUP, .group = &trust_set, .help = "changes of roots"},
 	{.key = "authorities",
@@ -214,6 +225,7 @@ void config_free(struct config *c)
 	free(c->state_path);
 	free(c->seal_file);
 	free(c->admin_path);
+	free(c->audit_file);
 	definitions_free(c->definitions);
 	free(c);
 }
@@ -261,6 +273,7 @@ static void read_root(struct config_reader *r)
 		config_add_default_authority(r);
 	if (fields_read(r, &root_set, root, r->config)) {
 		r->config->definitions->trust_soak_ms = r->config->trust_soak_ms;
+		r->config->definitions->audit_file = TAKE(r->config->audit_file);
 		find_paths(r, root);
 		check_admin_path(r, root);
 	}

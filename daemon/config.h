@@ -51,7 +51,8 @@ struct config {
 	unsigned past_versions;	 /* earlier versions kept of each secret */
 	int64_t past_expired_ms; /* and for how long after they expired */
 	char *admin_path;	 /* of the admin socket */
-	int64_t trust_soak_ms;	 /* moved into the definitions */
+	int64_t trust_soak_ms;	 /* moved into the definitions, as is the next one */
+	char *audit_file;	 /* NULL: none */
 	struct sds_limits limits;
 	struct definitions *definitions; /* NULL once taken */
 };

@@ -3,9 +3,10 @@ import hashlib
 import json
 import os
 import sqlite3
+import stat
 
 import pytest
-from harness import leafcast
+from harness import leafcast, wait
 from harness.target import config
 
 
@@ -102,3 +103,41 @@ def test_wrong_use(server):
     assert "--last takes" in server.cli("audit", "show", "--last", "x", code=1).stderr
     assert "no file" in server.cli("audit", "export", "f", code=1).stderr
     server.cli("audit", "verify", "/nonexistent", code=1)
+
+
+def test_a_copy_as_lines(server):
+    """audit.file: what the trail says, record by record; renamed away as logrotate does; verified; over a crash."""
+    copy = server.folder / "audit.jsonl"
+    server.write_config({**config(1, os.geteuid(), listen=[{"unix": {"path": server.socket}}]),
+                         "audit": {"file": str(copy)}})
+    server.cli("reload")
+
+    def lines(*paths):
+        return [json.loads(line) for path in paths if path.exists() for line in path.read_text().splitlines()]
+
+    def whole(*paths):
+        try:
+            return lines(*paths) == export(server)[0]
+        except ValueError:  # in the middle of a write
+            return False
+
+    wait.until(lambda: whole(copy), 60, "all that was recorded before")
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert "holds together" in server.cli("audit", "verify", "--copy", copy).stdout
+    former = server.folder / "audit.jsonl.1"
+    copy.rename(former)
+    server.cli("rotate", "envoy-node")
+    wait.until(lambda: whole(former, copy), 60, "the rest in a new file")
+    server.kill()
+    copy.write_text(copy.read_text() + '{"at_ms":17')  # the crash came in the middle of a line
+    server.start()
+    server.cli("rotate", "envoy-node")
+    wait.until(lambda: whole(former, copy), 60, "what came after a crash")
+    both = former.read_text() + copy.read_text()
+    by_hand([json.loads(line) for line in both.splitlines()])
+    server.cli("audit", "verify", "--copy", copy)
+    server.cli("audit", "verify", "--copy", "/dev/stdin", stdin=both)
+    server.cli("audit", "verify", "--copy", "/dev/stdin", stdin=both.replace("envoy-node", "envoy-nose", 1), code=1)
+    middle = both.splitlines(keepends=True)
+    del middle[len(middle) // 2]
+    server.cli("audit", "verify", "--copy", "/dev/stdin", stdin="".join(middle), code=1)

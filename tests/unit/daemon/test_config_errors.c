@@ -100,20 +100,22 @@ static void test_errors(void **state)
 		{TEXT(LISTEN "secrets: {[a]: b}\n"), ":2:11: a key is a list; a key is a text\n"},
 		{TEXT("- a\n"),
 			":1:1: the config is a list; it takes a mapping with workers, log, drain, repush, state, "
-			"admin, limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
+			"admin, audit, limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
 		{TEXT("x"),
 			":1:1: the config is \"x\"; it takes a mapping with workers, log, drain, repush, state, admin, "
-			"limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
+			"audit, limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
 		/* Keys. */
 		{TEXT("workers: 1\n"),
 			":1:1: \"listen\" is missing in the config; it is the list of places where proxies connect\n"},
 		{TEXT(LISTEN "worker: 1\n"),
 			":2:1: unknown key \"worker\" in the config; did you mean \"workers\"? There are: workers, "
-			"log, drain, repush, state, admin, limits, trust, authorities, profiles, secrets, listen, "
+			"log, drain, repush, state, admin, audit, limits, trust, authorities, profiles, secrets, "
+			"listen, "
 			"policy, hooks\n"},
-		{TEXT(LISTEN "zzzzzz: 1\n"), ":2:1: unknown key \"zzzzzz\" in the config; there are: workers, log, "
-					     "drain, repush, state, admin, "
-					     "limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
+		{TEXT(LISTEN "zzzzzz: 1\n"),
+			":2:1: unknown key \"zzzzzz\" in the config; there are: workers, log, "
+			"drain, repush, state, admin, "
+			"audit, limits, trust, authorities, profiles, secrets, listen, policy, hooks\n"},
 		{TEXT(LISTEN "log: {levle: info}\n"),
 			":2:7: unknown key \"levle\" in log; did you mean \"level\"? There are: level, format\n"},
 		{TEXT(LISTEN "log:\n"), ":2:5: log is nothing; it takes a mapping with level, format\n"},
