@@ -1,6 +1,7 @@
 /* control/campaign.c - a new key and certificate for every secret of an authority, or for all, spread over a time. An
  * order is two facts in the store and no list: what was received before it is due, at a moment that the version's hash
  * draws (rotation_plan.c), so a restart goes on where it was. */
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/loop.h"
 #include "base/log.h"
@@ -8,11 +9,14 @@
 #include "control/internal.h"
 
 #define ALL "*" /* no authority has this name */
+#define AGAIN_MS (INT64_C(5) * MS_PER_S)
 
 struct campaign {
 	struct campaign *next; /* control.campaigns */
 	char *authority;       /* or ALL */
 	int64_t ordered_ms, over_ms;
+	bool ending;	     /* that is on its way to the store */
+	int64_t again_at_ms; /* monotonic: not before, when it could not be stored */
 };
 
 static bool covers(const struct campaign *k, const struct entry *e)
@@ -135,6 +139,7 @@ struct order {
 static void on_ordered(void *arg, struct fault *f)
 {
 	struct order *o = arg;
+	o->control->campaigns_ordered--;
 	if (!f && !o->control->closing) {
 		struct campaign *k = find_or_add(o->control, o->authority);
 		k->ordered_ms = o->ordered_ms;
@@ -161,17 +166,36 @@ void control_rotate_all(
 	AUTO(mem_freep)
 	char *detail = mem_printf("authority %s, over %lld s", o->authority, (long long)(over_ms / 1000));
 	audit_note(c, tx, "campaign.ordered", NULL, NULL, by, detail);
+	c->campaigns_ordered++;
 	store_tx_put_fact(tx, at, o->ordered_ms);
 	store_tx_put_fact(tx, over, over_ms);
 	store_commit(c->o.store, tx, on_ordered, o);
 }
 
+struct ending {
+	struct control *control;
+	char *authority;
+	int64_t ordered_ms;
+};
+
+/* One that was ordered anew meanwhile is another one. */
 static void on_finished(void *arg, struct fault *f)
 {
-	(void)arg;
+	struct ending *e = arg;
+	struct campaign *k = find(e->control, e->authority);
 	if (f)
-		log_event(LOG_WARN, "campaign.not_recorded", LF(f));
+		log_event(LOG_WARN, "campaign.not_recorded", LS("authority", e->authority), LF(f));
+	else
+		log_event(LOG_INFO, "campaign.finished", LS("authority", e->authority));
+	if (k && f)
+		k->again_at_ms = clock_mono_ms(e->control->o.clock) + AGAIN_MS;
+	if (k)
+		k->ending = false;
+	if (k && !f && k->ordered_ms == e->ordered_ms)
+		drop(e->control, k);
 	fault_free(f);
+	free(e->authority);
+	free(e);
 }
 
 static void count(const struct control *c, const struct campaign *k, struct control_campaign *ret)
@@ -198,26 +222,36 @@ static void forget_idle(struct control *c, const struct campaign *k)
 	}
 }
 
+static void end(struct control *c, struct campaign *k, size_t total)
+{
+	struct store_tx *tx = store_tx_new();
+	AUTO(mem_freep) char *at = fact_of(PREFIX_AT, k->authority);
+	AUTO(mem_freep) char *over = fact_of(PREFIX_OVER, k->authority);
+	AUTO(mem_freep) char *detail = mem_printf("authority %s, %zu secrets", k->authority, total);
+	struct ending *e = mem_new(struct ending);
+	*e = (struct ending){c, mem_strdup(k->authority), k->ordered_ms};
+	k->ending = true;
+	audit_record(c, tx, "campaign.finished", NULL, NULL, NULL, detail);
+	store_tx_drop_fact(tx, at);
+	store_tx_drop_fact(tx, over);
+	store_commit(c->o.store, tx, on_finished, e);
+}
+
+/* An order that is on its way to the store puts the facts that an end would drop. */
 void campaigns_watch(struct control *c)
 {
 	struct campaign *k, *next;
+	if (c->campaigns_ordered)
+		return;
 	LL_FOREACH_SAFE (c->campaigns, k, next) {
 		struct control_campaign n;
-		if (trust_order_holds_campaign(c, k->authority))
+		if (k->ending || clock_mono_ms(c->o.clock) < k->again_at_ms ||
+			trust_order_holds_campaign(c, k->authority))
 			continue;
 		forget_idle(c, k);
 		count(c, k, &n);
-		if (n.left)
-			continue;
-		struct store_tx *tx = store_tx_new();
-		AUTO(mem_freep) char *at = fact_of(PREFIX_AT, k->authority);
-		AUTO(mem_freep) char *over = fact_of(PREFIX_OVER, k->authority);
-		AUTO(mem_freep) char *detail = mem_printf("authority %s, %zu secrets", k->authority, n.total);
-		audit_note(c, tx, "campaign.finished", NULL, NULL, NULL, detail);
-		store_tx_drop_fact(tx, at);
-		store_tx_drop_fact(tx, over);
-		store_commit(c->o.store, tx, on_finished, NULL);
-		drop(c, k);
+		if (!n.left)
+			end(c, k, n.total);
 	}
 }
 

@@ -232,6 +232,7 @@ struct control {
 	struct trust_order *trust_orders; /* new roots, under way */
 	struct trust_pause *trust_pauses;
 	struct campaign *campaigns;	/* rotations of many, under way */
+	unsigned campaigns_ordered;	/* on their way to the store */
 	struct revocation *revocations; /* under way */
 	struct timer *audit_head;	/* hourly */
 	struct timer *watch;		/* clock jumps, ends of quarantines */

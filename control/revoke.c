@@ -145,7 +145,11 @@ static void on_forgotten(void *arg, struct fault *f)
 	if (f && !r->control->closing) { /* the disk: it is tried again */
 		log_event(LOG_ERROR, "revocation.not_recorded", LS("secret", entry_key_text(e->key)),
 			LS("version", r->id), LF(f));
-		fault_free(f);
+		tell(r, fault_wrap(f,
+				"a new certificate is served (%s); the old key is not destroyed yet, for that cannot "
+				"be "
+				"stored: it is tried again until it can",
+				r->outcome));
 		r->ask_at_ms = mono_ms(r->control) + backoff_next_ms(&r->backoff, 0, 0);
 		go_to(r, STEP_FORGET);
 		return;

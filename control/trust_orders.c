@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/fault.h"
 #include "base/io/loop.h"
 #include "base/log.h"
@@ -28,6 +29,7 @@ struct trust_order {
 	int64_t over_ms;		  /* -1: compromised */
 	bool waits;			  /* for its authority or the store */
 	int64_t again_at_ms, finished_ms; /* monotonic: no next step before; since when everything is issued anew */
+	int64_t reissue_at_ms;		  /* monotonic: no next campaign before */
 	struct trust_change *removal;	  /* under way */
 	control_done_fn *done;		  /* NULL: told */
 	void *arg;
@@ -164,6 +166,7 @@ static void on_new_root(void *arg, struct fault *f)
 	struct trust_order *o = arg;
 	o->waits = false;
 	if (!f) { /* the next step sees it */
+		crash_point("trust.root_made");
 		log_event(LOG_INFO, "trust.new_root", LS("authority", o->authority));
 		return;
 	}
@@ -195,7 +198,8 @@ static void reissue(struct trust_order *o, const struct trust_anchor *t)
 	audit_note(o->control, tx, "trust.reissue", NULL, NULL, o->by, t->sha256);
 	campaign_begin(o->control, o->authority, o->over_ms > 0 ? o->over_ms : 0, tx);
 	store_commit(o->control->o.store, tx, on_begun, NULL);
-	pause_until(o, REISSUE_PAUSE_MS);
+	crash_point("trust.reissue_begun");
+	o->reissue_at_ms = clock_mono_ms(o->control->o.clock) + REISSUE_PAUSE_MS;
 }
 
 /* Proxies that have not taken their new certificate yet, and still have time to. */
@@ -224,6 +228,7 @@ static void on_finished(void *arg, struct fault *f)
 		pause_until(o, AGAIN_MS);
 		return;
 	}
+	crash_point("trust.ended");
 	if (o->removal && !f)
 		trust_change_apply(o->control, TAKE(o->removal));
 	tell(o, f);
@@ -255,6 +260,7 @@ static void finish(struct trust_order *o, struct authority *a)
 		return;
 	}
 	store_commit(o->control->o.store, tx, on_finished, o);
+	crash_point("trust.end_handed_over");
 }
 
 static void step(struct trust_order *o)
@@ -273,10 +279,12 @@ static void step(struct trust_order *o)
 	tell(o, NULL);
 	if (campaign_is_under_way(c, o->authority))
 		return;
-	if (trust_old_leaves(a, NULL))
-		reissue(o, t);
-	else if (o->over_ms >= 0 || !must_wait(o))
+	if (trust_old_leaves(a, NULL)) {
+		if (clock_mono_ms(c->o.clock) >= o->reissue_at_ms)
+			reissue(o, t);
+	} else if (o->over_ms >= 0 || !must_wait(o)) {
 		finish(o, a);
+	}
 }
 
 bool trust_order_holds_campaign(const struct control *c, const char *authority)
@@ -310,6 +318,7 @@ static void on_ordered(void *arg, struct fault *f)
 	struct trust_order *o = arg;
 	o->waits = false;
 	if (!f && !o->control->closing) {
+		crash_point("trust.ordered");
 		trust_orders_watch(o->control);
 		return;
 	}

@@ -7,6 +7,7 @@ struct order {
 	struct http_exchange *exchange;
 	size_t subscribers;
 	bool is_delete;
+	struct control *control;
 };
 
 static struct fault *read_name(const struct http_exchange *x, json_t **ret_body, const char **ret)
@@ -24,7 +25,8 @@ static void on_done(void *arg, struct fault *f)
 		admin_reply_json(
 			o->exchange, json_pack("{s:b, s:I}", "deleted", 1, "subscribers", (json_int_t)o->subscribers));
 	else
-		admin_reply_json(o->exchange, json_pack("{s:b}", "rotated", 1));
+		admin_reply_json(o->exchange, json_pack("{s:b, s:I}", "rotated", 1, "memory_only",
+						      (json_int_t)control_memory_only(o->control)));
 	free(o);
 }
 
@@ -39,6 +41,7 @@ static void order(struct admin *a, struct http_exchange *x, bool is_delete)
 		struct order *o = mem_new(struct order);
 		o->exchange = x;
 		o->is_delete = is_delete;
+		o->control = a->o.control;
 		if (is_delete)
 			control_delete(a->o.control, name, http_peer(x), &o->subscribers, on_done, o);
 		else

@@ -1,6 +1,7 @@
 /* daemon/admin/route_versions.c - earlier versions of a secret: shown, served again, pinned. */
 #include <string.h>
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "control/control.h"
 #include "daemon/admin/internal.h"
@@ -61,16 +62,35 @@ static void on_done(void *arg, struct fault *f)
 		admin_reply_json(x, json_pack("{s:b}", "done", 1));
 }
 
+struct rollback {
+	struct http_exchange *exchange;
+	struct control *control;
+};
+
+static void on_rolled_back(void *arg, struct fault *f)
+{
+	struct rollback *r = arg;
+	if (f)
+		http_reply_fault(r->exchange, f);
+	else
+		admin_reply_json(r->exchange,
+			json_pack("{s:b, s:I}", "done", 1, "memory_only", (json_int_t)control_memory_only(r->control)));
+	free(r);
+}
+
 void route_rollback(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
 	json_t *body = NULL;
 	const char *name, *version;
 	struct fault *f = read_names(x, &body, &name, &version);
-	if (f)
+	if (f) {
 		http_reply_fault(x, f);
-	else
-		control_rollback(a->o.control, name, version, http_peer(x), on_done, x);
+	} else {
+		struct rollback *r = mem_new(struct rollback);
+		*r = (struct rollback){x, a->o.control};
+		control_rollback(a->o.control, name, version, http_peer(x), on_rolled_back, r);
+	}
 	json_decref(body);
 }
 

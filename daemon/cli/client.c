@@ -199,3 +199,14 @@ struct fault *client_download(
 		*ret_bytes = c.written;
 	return f;
 }
+
+void client_say_unstored(const json_t *answer)
+{
+	long long n = (long long)json_integer_value(json_object_get(answer, "memory_only"));
+	if (n)
+		(void)printf("WARNING: the state cannot be written: %lld versions, this one perhaps among them, are "
+			     "served from "
+			     "memory and lost if leafcast ends now; they are stored as soon as it can be (leafcast "
+			     "status)\n",
+			n);
+}

@@ -43,9 +43,10 @@ static struct fault *run_rotate(const struct cli_input *in)
 	if (in->name_count == 0 || in->options[OPTION_OVER])
 		return fault_new(FAULT_INVALID, "give a NAME, or --authority or --all (with --over)");
 	TRY(order(in, "/v1/rotate", "name", &o));
-	json_decref(o);
 	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
 	(void)printf("%s: rotated; every worker serves the new version\n", safe);
+	client_say_unstored(o);
+	json_decref(o);
 	return NULL;
 }
 

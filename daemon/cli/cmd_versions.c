@@ -40,9 +40,10 @@ static struct fault *order(const struct cli_input *in, const char *path, const c
 {
 	json_t *o = NULL;
 	TRY(call(in, path, &o));
-	json_decref(o);
 	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
 	(void)printf("%s: %s\n", safe, what);
+	client_say_unstored(o);
+	json_decref(o);
 	return NULL;
 }
 

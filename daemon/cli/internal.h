@@ -64,6 +64,9 @@ MUST_USE struct fault *client_call(
 MUST_USE struct fault *client_download(
 	const struct cli_input *in, const char *path, const json_t *body, int fd, uint64_t *ret_bytes);
 
+/** After an order that was answered well: versions that the server could not store are said. */
+void client_say_unstored(const json_t *answer);
+
 /** A table on stdout: columns are as wide as their widest cell. Cells are escaped. */
 struct table;
 struct table *table_new(const char *const *heads, size_t columns);
