@@ -24,6 +24,7 @@ struct vault_login_options {
 	char *role;	  /* JWT: the role, CERTIFICATE: the name to log in as; NULL: the server picks */
 	char *token_file; /* TOKEN, JWT */
 	char *role_id_file, *secret_id_file;
+	char *wrapping_token_file; /* instead of secret_id_file: it opens the secret id, once */
 	char *certificate_file, *key_file;
 };
 struct vault_options {

@@ -342,6 +342,16 @@ struct fault *vault_answer_login(const json_t *root, struct secret **ret_token, 
 	return NULL;
 }
 
+struct fault *vault_answer_unwrapped(const json_t *root, struct secret **ret)
+{
+	const char *id = text_of(data(root, "secret_id"));
+	if (!id || !is_header_text(id))
+		return fault_new(FAULT_INVALID,
+			"what the token opened holds no secret_id: it must be made by `vault write "
+			"-wrap-ttl=... -f auth/approle/role/NAME/secret-id`");
+	return secret_new(id, strlen(id), ret);
+}
+
 struct fault *vault_answer_lookup(const json_t *root, struct vault_lease *ret)
 {
 	return read_lease(data(root, "ttl"), data(root, "renewable"), ret);

@@ -106,7 +106,8 @@ static struct fault *read_login(const struct vault_login_options *o, struct vaul
 		return read_secret(o->token_file, TOKEN_FORBIDDEN, &f->token);
 	case VAULT_AUTH_APPROLE:
 		TRY(read_secret(o->role_id_file, TOKEN_FORBIDDEN, &f->role_id));
-		return read_secret(o->secret_id_file, SECRET_FORBIDDEN, &f->secret_id);
+		return o->wrapping_token_file ? read_secret(o->wrapping_token_file, SECRET_FORBIDDEN, &f->wrapping)
+					      : read_secret(o->secret_id_file, SECRET_FORBIDDEN, &f->secret_id);
 	case VAULT_AUTH_CERTIFICATE:
 		return read_client(o, &f->client);
 	}
@@ -162,7 +163,8 @@ bool vault_files_same_login(const struct vault_files *a, const struct vault_file
 	if (!a || !b)
 		return a == b;
 	return same_secret(a->token, b->token) && same_secret(a->role_id, b->role_id) &&
-	       same_secret(a->secret_id, b->secret_id) && same_client(a->client, b->client);
+	       same_secret(a->secret_id, b->secret_id) && same_secret(a->wrapping, b->wrapping) &&
+	       same_client(a->client, b->client);
 }
 
 void vault_files_free(struct vault_files *f)
@@ -175,6 +177,7 @@ void vault_files_free(struct vault_files *f)
 	secret_free(f->token);
 	secret_free(f->role_id);
 	secret_free(f->secret_id);
+	secret_free(f->wrapping);
 	credential_unref(f->client);
 	fault_free(f->login_fault);
 	free(f);

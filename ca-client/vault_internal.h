@@ -27,6 +27,7 @@ struct vault_files {
 	struct anchors *server_roots, *given_roots; /* NULL: no such file in the options */
 	struct fault *roots_fault;		    /* why one of those cannot be had */
 	struct secret *token, *role_id, *secret_id; /* by the kind of login; a JWT is a token */
+	struct secret *wrapping;		    /* the token that opens the secret id */
 	struct credential *client;
 	struct fault *login_fault; /* why one of those cannot be had */
 };
@@ -75,6 +76,20 @@ struct fault *vault_fault_copy(const struct fault *f);
 
 /* --- the login: vault_login.c --- */
 
+enum { VAULT_WRAPPED_LEN = 64 };
+/* vault_unwrap.c */
+struct vault_unwrapped {
+	char of[VAULT_WRAPPED_LEN + 1]; /* SHA-256 of the wrapping token, in hex */
+	struct secret *secret_id;	/* NULL: none yet */
+	void (*done)(struct vault *v);	/* while it is being kept */
+};
+/** What this token opened, now or before a restart; NULL: nothing yet. Borrowed until another one is opened. */
+const struct secret *vault_unwrapped(struct vault *v, const struct secret *token);
+/** secret_id is taken over. */
+void vault_unwrap_take(struct vault *v, const struct secret *token, struct secret *secret_id);
+/** Make what was taken durable, then done; unless it is closing by then. */
+void vault_unwrap_keep(struct vault *v, void (*done)(struct vault *v));
+
 struct vault_login {
 	struct secret *token;	 /* NULL: none */
 	int64_t ends_at_mono_ms; /* INT64_MAX: it does not */
@@ -84,7 +99,8 @@ struct vault_login {
 	uint64_t generation;	   /* counts the tokens */
 	struct vault_files *used;  /* the files behind the token */
 	struct vault_files *tried; /* those of the login under way or refused last */
-	struct fault *refused;	   /* why it was refused; NULL: it was not */
+	struct vault_unwrapped unwrapped;
+	struct fault *refused; /* why it was refused; NULL: it was not */
 	int64_t pause_until_mono_ms;
 	struct backoff backoff;
 	uint64_t denied_generation; /* a login of this number was fresh, and something was denied to it all the same */
@@ -170,6 +186,8 @@ struct vault_lease {
 	bool renewable;
 };
 MUST_USE struct fault *vault_answer_login(const json_t *root, struct secret **ret_token, struct vault_lease *ret);
+/** The secret id that was wrapped. The caller owns *ret. */
+MUST_USE struct fault *vault_answer_unwrapped(const json_t *root, struct secret **ret);
 /** The same of a token that was looked up. */
 MUST_USE struct fault *vault_answer_lookup(const json_t *root, struct vault_lease *ret);
 /** Ids of issuers; the caller owns *ret. CORRUPT: none, too many, odd ones. */

@@ -170,14 +170,15 @@ static void add_secret(json_t *body, const char *key, const struct secret *s)
 	add_text(body, key, (const char *)secret_bytes(s, NULL));
 }
 
-static json_t *login_body(const struct vault_login_options *o, const struct vault_files *files)
+static json_t *login_body(
+	const struct vault_login_options *o, const struct vault_files *files, const struct secret *secret_id)
 {
 	json_t *body = json_object();
 	invariant(body);
 	if (files->role_id)
 		add_secret(body, "role_id", files->role_id);
-	if (files->secret_id)
-		add_secret(body, "secret_id", files->secret_id);
+	if (secret_id)
+		add_secret(body, "secret_id", secret_id);
 	if (files->token)
 		add_secret(body, "jwt", files->token);
 	if (o->role)
@@ -185,18 +186,57 @@ static json_t *login_body(const struct vault_login_options *o, const struct vaul
 	return body;
 }
 
+static void send_login(struct vault *v);
+
+/* It is used up now, whatever comes: kept first, then logged in with. */
+static void on_unwrapped(void *arg, struct fault *f, int status, const json_t *root)
+{
+	struct vault *v = arg;
+	struct secret *secret_id = NULL;
+	v->login.call = NULL;
+	if (f && (status == 400 || status == 403))
+		f = fault_wrap(as_denial(f, 400),
+			"the wrapping token in %s has expired or was used: if not by this leafcast, somebody else has "
+			"the "
+			"secret_id; make a new one",
+			v->o.login.wrapping_token_file);
+	else if (!f)
+		f = vault_answer_unwrapped(root, &secret_id);
+	if (f) {
+		login_failed(v, f);
+		return;
+	}
+	vault_unwrap_take(v, v->login.tried->wrapping, secret_id);
+	log_event(LOG_INFO, "authority.secret_id_unwrapped", LS("authority", v->ca.env.authority));
+	vault_unwrap_keep(v, send_login);
+}
+
+static void send_unwrap(struct vault *v)
+{
+	const struct vault_request r = {.method = "POST",
+		.path = "sys/wrapping/unwrap",
+		.token = v->login.tried->wrapping,
+		.timeout_ms = LOGIN_TIMEOUT_MS};
+	v->login.call = vault_call_start(v, &r, on_unwrapped, v);
+}
+
 static void send_login(struct vault *v)
 {
 	const struct vault_login_options *o = &v->o.login;
 	const struct vault_files *files = v->login.tried;
 	AUTO(mem_freep) char *path = mem_printf("auth/%s/login", o->mount ? o->mount : "token");
-	json_t *body = login_body(o, files);
+	const struct secret *secret_id = files->wrapping ? vault_unwrapped(v, files->wrapping) : files->secret_id;
+	if (files->wrapping && !secret_id) {
+		send_unwrap(v);
+		return;
+	}
+	json_t *body = login_body(o, files, secret_id);
 	const struct vault_request r = {.method = "POST",
 		.path = path,
 		.body = body,
 		.client = files->client,
 		.timeout_ms = LOGIN_TIMEOUT_MS,
-		.hide = {files->secret_id, files->token}};
+		.hide = {secret_id, files->wrapping ? files->wrapping : files->token}};
 	v->login.call = vault_call_start(v, &r, on_login, v);
 	json_decref(body);
 }
@@ -435,6 +475,7 @@ void vault_login_done(struct vault *v)
 	struct vault_login *l = &v->login;
 	invariant(!l->waiters);
 	secret_free(l->token);
+	secret_free(l->unwrapped.secret_id);
 	vault_files_free(l->used);
 	vault_files_free(l->tried);
 	fault_free(l->refused);

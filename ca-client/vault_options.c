@@ -18,8 +18,9 @@ static bool login_equal(const struct vault_login_options *a, const struct vault_
 {
 	return a->type == b->type && text_same(a->mount, b->mount) && text_same(a->role, b->role) &&
 	       text_same(a->token_file, b->token_file) && text_same(a->role_id_file, b->role_id_file) &&
-	       text_same(a->secret_id_file, b->secret_id_file) && text_same(a->certificate_file, b->certificate_file) &&
-	       text_same(a->key_file, b->key_file);
+	       text_same(a->secret_id_file, b->secret_id_file) &&
+	       text_same(a->wrapping_token_file, b->wrapping_token_file) &&
+	       text_same(a->certificate_file, b->certificate_file) && text_same(a->key_file, b->key_file);
 }
 
 bool vault_options_equal(const struct vault_options *a, const struct vault_options *b)
@@ -37,6 +38,7 @@ void vault_login_options_done(struct vault_login_options *o)
 	free(o->token_file);
 	free(o->role_id_file);
 	free(o->secret_id_file);
+	free(o->wrapping_token_file);
 	free(o->certificate_file);
 	free(o->key_file);
 	*o = (struct vault_login_options){.type = o->type};
@@ -71,6 +73,7 @@ void vault_options_copy(const struct vault_options *from, struct vault_options *
 			.token_file = mem_strdup(l->token_file),
 			.role_id_file = mem_strdup(l->role_id_file),
 			.secret_id_file = mem_strdup(l->secret_id_file),
+			.wrapping_token_file = mem_strdup(l->wrapping_token_file),
 			.certificate_file = mem_strdup(l->certificate_file),
 			.key_file = mem_strdup(l->key_file)}};
 }
@@ -105,7 +108,7 @@ static bool login_is_whole(const struct vault_login_options *l)
 	case VAULT_AUTH_TOKEN:
 		return l->token_file;
 	case VAULT_AUTH_APPROLE:
-		return l->role_id_file && l->secret_id_file && l->mount;
+		return l->role_id_file && !l->secret_id_file != !l->wrapping_token_file && l->mount;
 	case VAULT_AUTH_CERTIFICATE:
 		return l->certificate_file && l->key_file && l->mount;
 	case VAULT_AUTH_JWT:

@@ -38,8 +38,14 @@ static const struct field approle_fields[] = {
 		.type = FIELD_CREDENTIAL,
 		FIELD_AT(struct vault_login_options, secret_id_file),
 		.max = FILE_MAX,
-		.required = true,
 		.help = "a file with the secret_id"},
+	{.key = "wrapping_token_file",
+		.type = FIELD_CREDENTIAL,
+		FIELD_AT(struct vault_login_options, wrapping_token_file),
+		.max = FILE_MAX,
+		.help = "instead of secret_id_file: a file with the token of a wrapped secret_id, which is opened once "
+			"and "
+			"then kept sealed"},
 	METHOD_MOUNT("approle"),
 };
 static const struct field_set approle_set = {
@@ -218,6 +224,9 @@ static void read_method(struct config_reader *r, const struct field *f, yaml_nod
 	vault_login_options_done(l);
 	l->type = (enum vault_auth)f->tag;
 	(void)fields_read(r, f->group, n, l);
+	if (l->type == VAULT_AUTH_APPROLE && l->role_id_file && !l->secret_id_file == !l->wrapping_token_file)
+		config_yaml_error(
+			&r->yaml, n, "%s needs one of secret_id_file and wrapping_token_file", config_path(r));
 	if (l->mount && !vault_is_path(l->mount)) {
 		yaml_node_t *mount = config_yaml_get(&r->yaml, n, "mount", NULL);
 		size_t mark = config_enter(r, ".mount");

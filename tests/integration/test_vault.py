@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import re
+import ssl
+import urllib.request
 
 import pytest
 from cryptography import x509
@@ -129,6 +131,40 @@ def test_a_used_up_secret_id_is_named_and_a_new_one_taken(folder, bao):
     bao.put_secret_id()
     server.wait_log("authority.logged_in", 30, server.mark())
     wait.until(lambda: rotate(server, code=None).returncode == 0, 10, lambda: server.process.tail())
+
+
+def wrap(bao):
+    """A wrapped secret id of the role: its token."""
+    request = urllib.request.Request(bao.address + "/v1/auth/approle/role/leafcast/secret-id", method="POST", data=b"{}",
+                                     headers={"X-Vault-Token": bao.token, "X-Vault-Wrap-TTL": "5m"})
+    with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=str(bao.ca_file))) as answer:
+        return json.loads(answer.read())["wrap_info"]["token"]
+
+
+def test_a_wrapped_secret_id(folder, bao):
+    """Opened once and kept; a token that somebody else used is told, and another one helps."""
+    auth = bao.approle_login()
+    path = bao.folder / "wrapping"
+    del auth["approle"]["secret_id_file"]
+    auth["approle"]["wrapping_token_file"] = bao._file("wrapping", wrap(bao))
+    server = leafcast(folder, authority(bao, auth)).start()
+    token = path.read_text()
+    server.stop()
+    server.start()
+    mark = server.mark()
+    rotate(server)
+    stolen = wrap(bao)
+    bao.ask("POST", "sys/wrapping/unwrap", {}, token=stolen)
+    bao._file("wrapping", stolen)
+    server.wait_log("if not by this leafcast, somebody else has the secret_id", 60, mark)
+    assert version(server)
+    bao._file("wrapping", wrap(bao))
+    server.wait_log("authority.secret_id_unwrapped", 60, mark)
+    wait.until(lambda: rotate(server, code=None).returncode == 0, 60, lambda: server.process.tail())
+    server.stop()
+    for file in server.folder.rglob("*"):
+        if file.is_file():
+            assert token.encode() not in file.read_bytes(), file
 
 
 def test_a_policy_that_lacks_the_right(folder, bao):

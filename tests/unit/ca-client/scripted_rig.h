@@ -78,6 +78,7 @@ struct rig {
 	struct secret *kept;
 	char *kept_key;
 	int saves;
+	bool save_waits;			       /* until the driver is closed */
 	void (*save_done)(void *arg, struct fault *f); /* NULL: none is under way */
 	void *save_arg;
 	struct timer *save_turn;
@@ -255,7 +256,8 @@ static void rig_save(void *arg, const char *key, const struct secret *bytes,
 	assert_null(r->save_done);
 	r->save_done = done;
 	r->save_arg = done_arg;
-	timer_start(r->save_turn, 0);
+	if (!r->save_waits)
+		timer_start(r->save_turn, 0);
 }
 
 static void rig_on_saved(void *arg)
@@ -321,6 +323,8 @@ static inline void rig_stop(struct rig *r)
 	int before = r->closed;
 	ca_close(r->ca, rig_on_closed, r);
 	assert_int_equal(r->closed, before);
+	if (r->save_done)
+		timer_start(r->save_turn, 0);
 	rig_until(r, r->closed > before);
 	assert_int_equal(r->closed, before + 1);
 	r->ca = NULL;

@@ -207,6 +207,83 @@ static void changed_files_lead_to_a_login(void **state)
 	rig_until(r, rig_logged(r, "authority.logged_in"));
 }
 
+/* --- a wrapped secret id --- */
+
+#define UNWRAP "POST /v1/sys/wrapping/unwrap"
+#define WRAPPED(id) "{\"data\":{\"secret_id\":\"" id "\",\"secret_id_accessor\":\"a\"}}"
+
+static void use_wrapped(struct rig *r, const char *token)
+{
+	free(r->o.login.secret_id_file);
+	r->o.login.secret_id_file = NULL;
+	rig_write(r, "wrapping", token);
+	r->o.login.wrapping_token_file = rig_path(r, "wrapping");
+}
+
+static void a_wrapped_secret_id_is_opened_once(void **state)
+{
+	struct rig *r = *state;
+	r->o.poll_ms = VAULT_POLL_MIN_MS;
+	use_wrapped(r, "wrap-1\n");
+	rig_on(r, UNWRAP, 1, 200, WRAPPED("id-in-the-wrap"));
+	rig_start_well(r);
+	assert_true(rig_sent(r, UNWRAP, "X-Vault-Token: wrap-1\r\n"));
+	assert_true(rig_sent(r, LOGIN, "\"secret_id\":\"id-in-the-wrap\""));
+	assert_false(rig_sent(r, LOGIN, "wrap-1"));
+	assert_int_equal(r->saves, 1);
+	rig_stop(r);
+	assert_int_equal(rig_logged(r, "id-in"), 0);
+	rig_start_well(r); /* a restart: what was kept logs in */
+	assert_int_equal(rig_count(r, UNWRAP), 1);
+	assert_int_equal(rig_count(r, LOGIN), 2);
+	assert_true(rig_sent(r, LOGIN, "\"secret_id\":\"id-in-the-wrap\""));
+	rig_on(r, UNWRAP, 1, 200, WRAPPED("id-of-the-next"));
+	rig_write(r, "wrapping", "wrap-2");
+	rig_until(r, rig_count(r, LOGIN) == 3);
+	assert_true(rig_sent(r, UNWRAP, "X-Vault-Token: wrap-2\r\n"));
+	assert_true(rig_sent(r, LOGIN, "\"secret_id\":\"id-of-the-next\""));
+	assert_int_equal(r->saves, 2);
+	assert_int_equal(rig_logged(r, "wrap-"), 0);
+}
+
+static void who_opened_it_before_us_is_told(void **state)
+{
+	struct rig *r = *state;
+	use_wrapped(r, "wrap-1");
+	rig_on(r, UNWRAP, ANY, 400, ERRORS("wrapping token is not valid or does not exist"));
+	rig_start(r);
+	expect_fault(TAKE(r->ready_fault), FAULT_DENIED, "if not by this leafcast, somebody else has the secret_id");
+	rig_on(r, UNWRAP, ANY, 200, "{\"data\":{\"password\":\"x\"}}");
+	rig_write(r, "wrapping", "wrap-2");
+	rig_start(r);
+	expect_fault(TAKE(r->ready_fault), FAULT_INVALID, "holds no secret_id");
+	rig_on(r, UNWRAP, ANY, 503, ERRORS("Vault is sealed")); /* not used up: it is tried again */
+	rig_start(r);
+	assert_true(fault_is_retryable(r->ready_fault));
+	expect_fault(TAKE(r->ready_fault), FAULT_UNAVAILABLE, "unseal it");
+	assert_int_equal(rig_count(r, LOGIN), 0);
+	assert_int_equal(r->saves, 0);
+}
+
+static void closed_while_it_is_opened(void **state)
+{
+	struct rig *r = *state;
+	use_wrapped(r, "wrap-1");
+	rig_on(r, UNWRAP, 1, 200, WRAPPED("id-in-the-wrap"));
+	rig_on_raw(r, UNWRAP, 1, HTTP_ACT_HANG, "");
+	rig_new(r);
+	rig_begin(r);
+	rig_until(r, rig_count(r, UNWRAP) == 1);
+	rig_stop(r);
+	r->save_waits = true;
+	rig_new(r);
+	rig_begin(r);
+	rig_until(r, r->save_done != NULL); /* while it is being kept */
+	rig_stop(r);
+	assert_int_equal(rig_count(r, LOGIN), 0);
+	assert_int_equal(r->ready, 0);
+}
+
 /* --- the other kinds --- */
 
 static void use(struct rig *r, enum vault_auth type, const char *file, const char *text)
@@ -348,8 +425,9 @@ int main(void)
 		rig_test(what_cannot_be_renewed_is_made_anew), rig_test(a_refused_renewal_leads_to_a_login),
 		rig_test(a_renewal_that_brings_little_is_the_last),
 		rig_test(the_token_that_there_is_serves_while_the_server_is_away),
-		rig_test(changed_files_lead_to_a_login), rig_test(a_token_from_a_file),
-		rig_test(a_token_that_ends_is_told_and_taken_anew), rig_test(a_jwt),
+		rig_test(changed_files_lead_to_a_login), rig_test(a_wrapped_secret_id_is_opened_once),
+		rig_test(who_opened_it_before_us_is_told), rig_test(closed_while_it_is_opened),
+		rig_test(a_token_from_a_file), rig_test(a_token_that_ends_is_told_and_taken_anew), rig_test(a_jwt),
 		rig_test(cancelled_while_the_login_is_under_way), rig_test(a_completion_may_cancel_another),
 		rig_test(closed_while_a_renewal_or_check_is_under_way)};
 	return cmocka_run_group_tests(tests, NULL, certs_free);

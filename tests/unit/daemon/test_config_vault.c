@@ -129,7 +129,9 @@ static void test_errors(void **state)
 		"authorities.corp.auth.token.file is \"a/b\"; it takes an absolute path, or the name of a systemd "
 		"credential");
 	refused(START SERVER ", auth: {approle: {role_id_file: /r}}" END,
-		"\"secret_id_file\" is missing in authorities.corp.auth.approle");
+		"authorities.corp.auth.approle needs one of secret_id_file and wrapping_token_file");
+	refused(START SERVER ", auth: {approle: {role_id_file: /r, secret_id_file: /s, wrapping_token_file: /w}}" END,
+		"authorities.corp.auth.approle needs one of secret_id_file and wrapping_token_file");
 	refused(START SERVER ", auth: {jwt: {token_file: /j, mount: \"../sys\"}}" END,
 		"authorities.corp.auth.jwt.mount is \"../sys\"; it takes a path of letters");
 	refused(START SERVER ", mount: \"pki?x\", " TOKEN END, "authorities.corp.mount is \"pki?x\"; it takes a path");
