@@ -98,12 +98,15 @@ struct owner {
 	bool changed;	  /* in worker.changed_owners: control does not know its connections */
 	bool is_idle;	  /* has none */
 	struct bucket names, resets;
+	struct bucket openings, requests; /* pace.c */
 };
 /** The connection counts from now on; c->over says whether it should be. */
 void owner_enter(struct worker *w, struct conn *c);
 void owner_leave(struct worker *w, struct conn *c);
 /** One more stream for this connection? */
 bool owner_allows_stream(const struct conn *c);
+/** Of what this identity may have in all (max), as much as this worker may give it; at least 1. */
+size_t owner_part(const struct worker *w, const struct owner *o, size_t max);
 /** Names that nobody here has asked for: bounded by connection and identity, more come back with time. */
 bool owner_has_new_names(const struct conn *c);
 bool owner_takes_new_name(struct call *c); /* false: none is left, which was counted and said */
@@ -207,6 +210,8 @@ enum limit {
 	LIMIT_MESSAGE_BYTES,
 	LIMIT_STREAMS_PER_SECOND,
 	LIMIT_REQUESTS_PER_SECOND,
+	LIMIT_STREAMS_PER_SECOND_PER_IDENTITY,
+	LIMIT_REQUESTS_PER_SECOND_PER_IDENTITY,
 	LIMIT_STREAMS_PER_IDENTITY,
 	LIMIT_NEW_NAMES_PER_CONNECTION,
 	LIMIT_NEW_NAMES_PER_IDENTITY,

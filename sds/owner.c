@@ -9,7 +9,7 @@
 #include "control/identity.h"
 #include "sds/internal.h"
 
-/* Identities that went with a bucket that is not full: they must not find a full one when they come back. */
+/* Identities that went with buckets that are not full: they must not find full ones when they come back. */
 enum { IDLE_OWNERS_MAX = 1024 };
 /* Until control has spoken for the first time, whatever the number of workers: one Envoy is served at once. */
 enum { STREAMS_UNDEALT = 1024 };
@@ -71,7 +71,12 @@ static struct owner *add_connection(struct worker *w, const char *key)
 	return o;
 }
 
-/* Those whose bucket is full by now are like new ones. */
+static bool is_like_new(const struct owner *o, int64_t now_ms)
+{
+	return bucket_is_full(&o->names, now_ms) && bucket_is_full(&o->resets, now_ms) &&
+	       bucket_is_full(&o->openings, now_ms) && bucket_is_full(&o->requests, now_ms);
+}
+
 static void settle(struct worker *w, struct owner *o)
 {
 	o->dealt = false;
@@ -80,8 +85,7 @@ static void settle(struct worker *w, struct owner *o)
 	DL_APPEND(w->idle_owners, o);
 	w->idle_owner_count++;
 	for (struct owner *old; (old = w->idle_owners);) {
-		bool is_full = bucket_is_full(&old->names, w->now_ms) && bucket_is_full(&old->resets, w->now_ms);
-		if (old->changed || (!is_full && w->idle_owner_count <= IDLE_OWNERS_MAX))
+		if (old->changed || (!is_like_new(old, w->now_ms) && w->idle_owner_count <= IDLE_OWNERS_MAX))
 			return;
 		free_owner(w, old);
 	}
@@ -126,17 +130,17 @@ void owner_leave(struct worker *w, struct conn *c)
 		drop_connection(w, find(w, every_tcp));
 }
 
-/* This worker's part of what the identity may have. */
-static size_t part_of(const struct worker *w, const struct owner *o, size_t max)
+size_t owner_part(const struct worker *w, const struct owner *o, size_t max)
 {
-	return (size_t)((double)max * (double)o->connections / (double)in_all(o)) + (w->server->o.workers > 1);
+	size_t part = (size_t)((double)max * (double)o->connections / (double)in_all(o)) + (w->server->o.workers > 1);
+	return part ? part : 1;
 }
 
 static size_t streams_of(const struct worker *w, const struct owner *o)
 {
 	size_t max = w->server->o.limits.streams_per_identity;
 	if (o->dealt || w->server->o.workers == 1)
-		return part_of(w, o, max);
+		return owner_part(w, o, max);
 	size_t even = max / w->server->o.workers, least = max < STREAMS_UNDEALT ? max : STREAMS_UNDEALT;
 	return even > least ? even : least;
 }
@@ -158,8 +162,8 @@ static struct bucket_size names_of_connection(const struct conn *c)
 
 static struct bucket_size names_of_identity(const struct conn *c)
 {
-	size_t part = part_of(c->worker, c->owner, c->worker->server->o.limits.new_names_per_identity);
-	return bucket_size((int64_t)(part ? part : 1), NAMES_FILL_MS);
+	size_t part = owner_part(c->worker, c->owner, c->worker->server->o.limits.new_names_per_identity);
+	return bucket_size((int64_t)part, NAMES_FILL_MS);
 }
 
 bool owner_has_new_names(const struct conn *c)
@@ -194,8 +198,8 @@ bool owner_takes_new_name(struct call *call)
 
 static struct bucket_size resets_of_identity(const struct conn *c)
 {
-	size_t part = part_of(c->worker, c->owner, c->worker->server->o.limits.resets_per_second);
-	return bucket_size((int64_t)(part ? part : 1) * (RESETS_FILL_MS / 1000), RESETS_FILL_MS);
+	size_t part = owner_part(c->worker, c->owner, c->worker->server->o.limits.resets_per_second);
+	return bucket_size((int64_t)part * (RESETS_FILL_MS / 1000), RESETS_FILL_MS);
 }
 
 void owner_takes_reset(struct call *call)

@@ -1,33 +1,73 @@
-/* sds/pace.c - how fast a connection is read: a token for each new call and one for each request. Without one its calls
- * wait, in the order in which they came, and what they send waits in their transport's windows; nothing is refused, and
- * no other connection waits. What is sent to them does not wait. */
+/* sds/pace.c - how fast a connection is read: a token for each new call and one for each request, out of a bucket of
+ * its own and one of its identity's. Without one its calls wait, in the order in which they came, and what they send
+ * waits in their transport's windows; nothing is refused, and no other identity waits. Connections that wait for the
+ * same bucket are woken together: none has a right before the others. What is sent to them does not wait. */
 #include "base/mem.h"
 #include "sds/internal.h"
 
 /* How much may come at once, in the time that it takes to come back. */
 #define BURST_MS (INT64_C(5) * 1000)
 
-static struct bucket_size size_of(const struct call *c, bool first)
+static struct bucket_size size(size_t per_second)
 {
-	const struct sds_limits *l = &c->worker->server->o.limits;
-	int64_t per_second = first ? (int64_t)l->streams_per_second : (int64_t)l->requests_per_second;
-	return bucket_size(per_second * (BURST_MS / 1000), BURST_MS);
+	return bucket_size((int64_t)per_second * (BURST_MS / 1000), BURST_MS);
+}
+
+/* What one token comes out of: the connection's bucket, and that of its identity on this worker. */
+struct pair {
+	struct bucket *own, *all;
+	struct bucket_size own_size, all_size;
+};
+
+static struct pair openings_of(struct conn *o)
+{
+	const struct sds_limits *l = &o->worker->server->o.limits;
+	return (struct pair){&o->openings, &o->owner->openings, size(l->streams_per_second),
+		size(owner_part(o->worker, o->owner, l->streams_per_second_per_identity))};
+}
+
+static struct pair requests_of(struct conn *o)
+{
+	const struct sds_limits *l = &o->worker->server->o.limits;
+	return (struct pair){&o->requests, &o->owner->requests, size(l->requests_per_second),
+		size(owner_part(o->worker, o->owner, l->requests_per_second_per_identity))};
+}
+
+static int64_t pair_wait_ms(struct pair p, int64_t now_ms)
+{
+	int64_t own = bucket_wait_ms(p.own, p.own_size, now_ms), all = bucket_wait_ms(p.all, p.all_size, now_ms);
+	return own > all ? own : all;
+}
+
+static void pair_take(struct pair p, int64_t tokens, int64_t now_ms)
+{
+	bucket_take(p.own, p.own_size, tokens, now_ms);
+	bucket_take(p.all, p.all_size, tokens, now_ms);
 }
 
 static int64_t wait_ms(const struct call *c)
 {
-	const struct conn *o = c->conn;
-	int64_t now = c->worker->now_ms, request = bucket_wait_ms(&o->requests, size_of(c, false), now);
-	int64_t stream = c->was_read ? 0 : bucket_wait_ms(&o->openings, size_of(c, true), now);
+	int64_t now = c->worker->now_ms, request = pair_wait_ms(requests_of(c->conn), now);
+	int64_t stream = c->was_read ? 0 : pair_wait_ms(openings_of(c->conn), now);
 	return stream > request ? stream : request;
+}
+
+/* The identity's is said only where the connection's own would not have kept it waiting. */
+static enum limit limit_of(const struct call *c)
+{
+	int64_t now = c->worker->now_ms;
+	struct pair p = c->was_read ? requests_of(c->conn) : openings_of(c->conn);
+	bool own = bucket_wait_ms(p.own, p.own_size, now) > 0 || bucket_wait_ms(p.all, p.all_size, now) == 0;
+	if (c->was_read)
+		return own ? LIMIT_REQUESTS_PER_SECOND : LIMIT_REQUESTS_PER_SECOND_PER_IDENTITY;
+	return own ? LIMIT_STREAMS_PER_SECOND : LIMIT_STREAMS_PER_SECOND_PER_IDENTITY;
 }
 
 static void take(struct call *c)
 {
-	struct conn *o = c->conn;
-	bucket_take(&o->requests, size_of(c, false), 1, c->worker->now_ms);
+	pair_take(requests_of(c->conn), 1, c->worker->now_ms);
 	if (!c->was_read)
-		bucket_take(&o->openings, size_of(c, true), 1, c->worker->now_ms);
+		pair_take(openings_of(c->conn), 1, c->worker->now_ms);
 	c->was_read = true;
 }
 
@@ -82,7 +122,7 @@ bool pace_allows(struct call *c)
 		take(c);
 		return true;
 	}
-	limit_hit(c, c->was_read ? LIMIT_REQUESTS_PER_SECOND : LIMIT_STREAMS_PER_SECOND);
+	limit_hit(c, limit_of(c));
 	DL_APPEND2(*line, c, wait_prev, wait_next);
 	c->waits = true;
 	if (*line == c)
@@ -102,5 +142,5 @@ void pace_leave(struct call *c)
 
 void pace_charge(struct call *c, size_t requests)
 {
-	bucket_take(&c->conn->requests, size_of(c, false), (int64_t)requests, c->worker->now_ms);
+	pair_take(requests_of(c->conn), (int64_t)requests, c->worker->now_ms);
 }

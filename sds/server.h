@@ -31,6 +31,7 @@ struct sds_limits {
 	size_t memory_bytes;	    /* what gRPC may hold for all peers; 0: half of the machine's, or of the cgroup's */
 	size_t streams_per_second;  /* of one connection; five seconds' worth at once. More are read later */
 	size_t requests_per_second; /* likewise; a name that is subscribed to counts as a request */
+	size_t streams_per_second_per_identity, requests_per_second_per_identity; /* likewise, on all its connections */
 	/* Of one identity; 20 seconds' worth at once. New connections of a uid: more are hung up on. Calls that the
 	 * client resets before anything was sent on them: who has more is hung up on and kept out for a while. */
 	size_t connections_per_second, resets_per_second;

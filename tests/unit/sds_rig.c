@@ -315,6 +315,8 @@ struct sds_limits rig_limits(void)
 		.names_per_request = 200,
 		.streams_per_second = 1000,
 		.requests_per_second = 4000,
+		.streams_per_second_per_identity = 10000,
+		.requests_per_second_per_identity = 40000,
 		.connections_per_second = 400,
 		.resets_per_second = 500,
 		.new_names_per_connection = 10000,

@@ -44,6 +44,7 @@ static const char everything[] =
 	"admin: {path: /run/leafcast/a.sock}\n"
 	"limits: {connections: 100, connections_per_identity: 50, streams_per_connection: 1024, names_per_stream: 7, "
 	"names_per_request: 8, streams_per_second: 9, requests_per_second: 10, streams_per_identity: 2048, "
+	"streams_per_second_per_identity: 15, requests_per_second_per_identity: 16, "
 	"connections_per_second: 13, resets_per_second: 14, new_names_per_connection: 11, new_names_per_identity: 12, "
 	"unanswered_reoffer: 11s, unanswered_close: 12s, "
 	"connection_age: 1h, connection_age_grace: 13s, fetch_wait: 0s, message_bytes: 65536, "
@@ -93,6 +94,8 @@ static void test_settings(void **state)
 	assert_int_equal(c->limits.streams_per_second, 9);
 	assert_int_equal(c->limits.requests_per_second, 10);
 	assert_int_equal(c->limits.streams_per_identity, 2048);
+	assert_int_equal(c->limits.streams_per_second_per_identity, 15);
+	assert_int_equal(c->limits.requests_per_second_per_identity, 16);
 	assert_int_equal(c->limits.connections_per_second, 13);
 	assert_int_equal(c->limits.resets_per_second, 14);
 	assert_int_equal(c->limits.new_names_per_connection, 11);
@@ -211,6 +214,8 @@ static void test_defaults(void **state)
 	assert_int_equal(c->limits.streams_per_second, 1000);
 	assert_int_equal(c->limits.requests_per_second, 4000);
 	assert_int_equal(c->limits.streams_per_identity, 100000);
+	assert_int_equal(c->limits.streams_per_second_per_identity, 10000);
+	assert_int_equal(c->limits.requests_per_second_per_identity, 40000);
 	assert_int_equal(c->limits.connections_per_second, 400);
 	assert_int_equal(c->limits.resets_per_second, 500);
 	assert_int_equal(c->limits.new_names_per_connection, 10000);

@@ -115,6 +115,48 @@ static void test_requests_wait(void **state)
 	rig_free(r);
 }
 
+static bool identity_waits(void *arg)
+{
+	return rig_counted_limit(arg, "streams_per_second_per_identity");
+}
+
+/* What one of its connections has taken, another one of the same identity does not get. */
+static void test_streams_of_an_identity_wait(void **state)
+{
+	struct sds_limits l = rig_limits();
+	struct rpc_stream *first[AT_ONCE], *s[MANY];
+	struct xds_answer a;
+	(void)state;
+	l.streams_per_second_per_identity = 1;
+	struct rig *r = rig_make_limited(1, everything, &l);
+	rig_start(r);
+	rig_publish(r, "roots", NULL);
+	struct rpc_client *c = rig_dial(r), *other = rig_dial(r);
+	for (size_t i = 0; i < AT_ONCE; i++) {
+		first[i] = subscribe(c, "roots");
+		rig_receive(r, c, first[i], false, &a);
+	}
+	rig_skip(r, 3000); /* for one of the other's, so that it is connected */
+	for (size_t i = 0; i < MANY; i++) {
+		s[i] = subscribe(other, "roots");
+		if (i == 0)
+			rig_receive(r, other, s[i], false, &a);
+	}
+	rig_until(r, other, identity_waits, r);
+	assert_false(rig_counted_limit(r, "streams_per_second"));
+	for (size_t i = 1; i < MANY; i++) {
+		rig_skip(r, 3000);
+		rig_receive(r, other, s[i], false, &a);
+	}
+	for (size_t i = 0; i < AT_ONCE; i++)
+		rpc_stream_free(first[i]);
+	for (size_t i = 0; i < MANY; i++)
+		rpc_stream_free(s[i]);
+	rpc_client_close(c);
+	rpc_client_close(other);
+	rig_free(r);
+}
+
 static bool nothing_is_open(void *arg)
 {
 	return sds_server_counts(((struct rig *)arg)->server).streams == 0;
@@ -173,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new_streams_wait),
 		cmocka_unit_test(test_requests_wait),
+		cmocka_unit_test(test_streams_of_an_identity_wait),
 		cmocka_unit_test(test_leaving_the_line),
 		cmocka_unit_test(test_drain_while_some_wait),
 	};
