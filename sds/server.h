@@ -42,7 +42,8 @@ struct sds_limits {
 	int64_t unanswered_reoffer_ms, unanswered_close_ms;
 	int64_t connection_age_ms; /* connections go at this age, within about a third of it; 0: never */
 	int64_t connection_age_grace_ms;
-	int64_t fetch_wait_ms; /* FetchSecrets and half-closed streams wait so long for what is being issued */
+	int64_t connection_idle_ms; /* connections without a call go after so long; 0: never */
+	int64_t fetch_wait_ms;	    /* FetchSecrets and half-closed streams wait so long for what is being issued */
 };
 struct sds_options {
 	unsigned workers;

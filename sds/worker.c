@@ -72,7 +72,8 @@ void worker_init(struct worker *w, struct sds_server *s, unsigned number)
 		.message_bytes = (int)(2 * s->o.limits.message_bytes),
 		.memory = s->memory,
 		.age_ms = s->o.limits.connection_age_ms,
-		.cut_off_ms = age_cut_off_ms(&s->o.limits)};
+		.cut_off_ms = age_cut_off_ms(&s->o.limits),
+		.idle_ms = s->o.limits.connection_idle_ms};
 	w->grpc = rpc_server_new(&o, w->queue);
 }
 

@@ -166,6 +166,7 @@ grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue
 		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
 		memory_arg(o->memory),
 		int_arg(GRPC_ARG_MAX_CONNECTION_AGE_MS, o->age_ms ? (int)o->age_ms : INT_MAX),
+		int_arg(GRPC_ARG_MAX_CONNECTION_IDLE_MS, o->idle_ms ? (int)o->idle_ms : INT_MAX),
 		int_arg(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, o->age_ms ? (int)o->cut_off_ms : INT_MAX),
 	};
 	const grpc_channel_args args = {ARRAY_LEN(list), list};

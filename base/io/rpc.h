@@ -47,6 +47,7 @@ struct rpc_server_options {
 	grpc_resource_quota *memory; /* a reference is taken */
 	int64_t age_ms, cut_off_ms;  /* GOAWAY at this age of a connection, give or take a tenth; the end so much later;
 					0: never */
+	int64_t idle_ms;	     /* GOAWAY to a connection that had no call for so long; 0: never */
 };
 /** A server bound to the queue, with keepalive, limits and ping tolerance set, not started. The caller owns it. */
 grpc_server *rpc_server_new(const struct rpc_server_options *o, struct rpc_queue *q);

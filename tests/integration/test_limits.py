@@ -126,6 +126,22 @@ def test_connection_age(folder, workers, transport):
     assert target.server.wait_log("connection.aged")
 
 
+@pytest.mark.parametrize("workers, transport", [(1, "unix"), (1, "tcp")])
+def test_connection_idle(folder, workers, transport):
+    """Who has no call is hung up on, politely; who has one stays."""
+    target = start(folder, workers, transport, connection_idle="1s")
+    name = target.name()
+    leaf = target.put(name)
+    with target.client() as client:
+        good = open_dialogue(client, "sds-sotw").subscribe(name)
+        assert holds(good.take_one(name), leaf)
+        idle = target.raw()
+        assert idle.until(lambda frame: frame.type == h2.GOAWAY, 60)
+        assert idle.until(lambda frame: False, 60) is None
+        leaf = target.put(name)
+        assert holds(good.take_one(name), leaf)
+
+
 def test_slow_readers_delay_nobody(folder):
     """Their windows are closed; beside them each new version is at the others at once, on the same worker."""
     target = start(folder)
