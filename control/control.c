@@ -145,6 +145,7 @@ static void load_fact(void *arg, const char *key, int64_t value)
 	campaign_load(l->c, key, value);
 	trust_order_load(l->c, key, value);
 	audit_file_load(l->c, key, value);
+	grant_load(l->c, key, l->drop);
 	trust_pause_load(l->c, key, value, l->drop);
 }
 
@@ -365,6 +366,7 @@ static void free_control(struct control *c)
 		entry_free(e);
 	}
 	denials_free(c);
+	grants_free(c);
 	hooks_free(c);
 	audit_file_free(c);
 	verifiers_free(c);

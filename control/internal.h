@@ -55,6 +55,7 @@ struct subscriber {
 	struct identity *identity;
 	struct node *node;
 	bool delta;
+	bool granted; /* that it may have this name is recorded */
 	int64_t since_ms, acked_at_ms, nacked_at_ms;
 	char acked[VERSION_ID_SIZE], nacked[VERSION_ID_SIZE];
 	char *nack_text;
@@ -213,6 +214,9 @@ struct control {
 	struct subscriber *subscribers;
 	struct denial *denials;
 	struct shares denial_shares;
+	struct grant *grants;
+	struct shares grant_shares;
+	size_t grants_max; /* for tests; 0: GRANTS_MAX */
 	struct quarantined *quarantine;
 	struct shares quarantine_shares;
 	size_t neighbours;	      /* of them, with one */
@@ -467,6 +471,11 @@ void subscriber_gone(struct control *c, struct subscriber *s);
 /* denials.c */
 void denial_note(struct control *c, const struct identity *i, const char *name, const struct node *n, const char *why);
 void denials_free(struct control *c);
+/* grants.c */
+/** i may have e's name: recorded, if it is the first time. False: not yet (nobody defined it; too many at once). */
+bool grant_note(struct control *c, const struct identity *i, const struct entry *e);
+void grant_load(struct control *c, const char *fact, struct store_tx *drop); /* a fact of the store: where it is one */
+void grants_free(struct control *c);
 /* quarantine.c */
 /** A NACK. True: the version is kept from that node from now on. */
 bool quarantine_note(struct control *c, const struct report *r, struct entry *e);

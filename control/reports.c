@@ -61,8 +61,9 @@ static void wanted(struct control *c, unsigned worker, const struct report *r)
 	}
 	struct entry *e = entry_make(c, key);
 	bool is_news = !subscriber_find(c, worker, r);
-	subscriber_note(c, worker, r, e);
+	struct subscriber *s = subscriber_note(c, worker, r, e);
 	adopt(e);
+	s->granted = s->granted || grant_note(c, r->identity, e);
 	if (is_news && !e->current && !e->def)
 		tell_unknown(c, r);
 	quarantine_note_held(c, r, e);
@@ -77,6 +78,7 @@ static void acked(struct control *c, unsigned worker, const struct report *r)
 		return;
 	s->acked_at_ms = s->entry->last_ack_at_ms = control_now_ms(c);
 	memcpy(s->acked, r->acked_version, sizeof s->acked);
+	s->granted = s->granted || grant_note(c, s->identity, s->entry); /* one that was put after it was asked for */
 	s->unproven = !quarantine_judge_ack(c, r, s->entry);
 	if (s->unproven)
 		meters_unproven(c);
