@@ -109,10 +109,16 @@ void admin_free(struct admin *a)
 	free(a);
 }
 
-struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret)
+static bool is_known(const char *key, const char *keys)
+{
+	AUTO(mem_freep) char *found = mem_printf(",%s,", key);
+	AUTO(mem_freep) char *known = mem_printf(",%s,", keys);
+	return *key && !strchr(key, ',') && strstr(known, found);
+}
+
+struct fault *admin_object(const struct buf *body, const char *keys, json_t **ret)
 {
 	json_error_t error;
-	const struct buf *body = http_body(x);
 	json_t *o = json_loadb(buf_text(body), body->len, JSON_REJECT_DUPLICATES, &error);
 	if (!json_is_object(o)) {
 		/* It quotes the body, cut anywhere. */
@@ -124,9 +130,7 @@ struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t
 	json_t *value;
 	json_object_foreach(o, key, value)
 	{
-		AUTO(mem_freep) char *found = mem_printf(",%s,", key);
-		AUTO(mem_freep) char *known = mem_printf(",%s,", keys);
-		if (!strchr(key, ',') && strstr(known, found))
+		if (is_known(key, keys))
 			continue;
 		struct fault *f = fault_new(FAULT_INVALID, "unknown key \"%s\"; valid: %s", key, keys);
 		json_decref(o);
@@ -134,6 +138,11 @@ struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t
 	}
 	*ret = o;
 	return NULL;
+}
+
+struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret)
+{
+	return admin_object(http_body(x), keys, ret);
 }
 
 struct fault *admin_text(const json_t *o, const char *key, const char **ret)

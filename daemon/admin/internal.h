@@ -54,6 +54,7 @@ void process_metrics_add(struct admin *a);
 /** The body as an object. INVALID: not JSON, not an object, or a key that is not in keys ("name,cert"). The caller owns
  * *ret. */
 MUST_USE struct fault *admin_body(const struct http_exchange *x, const char *keys, json_t **ret);
+MUST_USE struct fault *admin_object(const struct buf *body, const char *keys, json_t **ret);
 /** A text of the object, or INVALID that names the key. Borrowed from the object. */
 MUST_USE struct fault *admin_text(const json_t *o, const char *key, const char **ret);
 /** The same, of one that may be the name of something, or of an authority. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "certs.h"
@@ -18,6 +19,34 @@ static json_t *object(const char *text)
 	json_t *o = json_loads(text, 0, NULL);
 	assert_non_null(o);
 	return o;
+}
+
+static struct fault *read_object(const char *text, const char *keys)
+{
+	struct buf body = BUF_INIT;
+	json_t *o = NULL;
+	buf_add_text(&body, text);
+	struct fault *f = admin_object(&body, keys, &o);
+	assert_int_equal(f == NULL, o != NULL);
+	json_decref(o);
+	buf_free(&body);
+	return f;
+}
+
+static void keys(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *body, *keys;
+	} known[] = {{"{}", ""}, {"{}", "name"}, {"{\"name\": 1}", "name"}, {"{\"key\": 1}", "name,key"}},
+	  unknown[] = {{"{\"\": 1}", ""}, {"{\"\": 1}", "name"}, {"{\"name,key\": 1}", "name,key"},
+		  {"{\"nam\": 1}", "name"}, {"{\",\": 1}", ""}, {"{\"name\": 1}", ""}};
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		expect_ok(read_object(known[i].body, known[i].keys));
+	for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
+		expect_fault(read_object(unknown[i].body, unknown[i].keys), FAULT_INVALID, "unknown key");
+	expect_fault(read_object("[]", "name"), FAULT_INVALID, "not a JSON object");
+	expect_fault(read_object("{\"name\": 1, \"name\": 2}", "name"), FAULT_INVALID, "not a JSON object");
 }
 
 static void flags(void **state)
@@ -108,6 +137,7 @@ static void nodes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keys),
 		cmocka_unit_test(flags),
 		cmocka_unit_test(spans),
 		cmocka_unit_test(names),
