@@ -31,7 +31,7 @@ static struct fault *each_block(const void *pem, size_t len, block_fn *on_block,
 {
 	if (len > INT_MAX)
 		return fault_new(FAULT_INVALID, "%zu bytes of PEM", len);
-	BIO *bio = BIO_new_mem_buf(pem, (int)len);
+	BIO *bio = BIO_new_mem_buf(len ? pem : "", (int)len); /* an empty file may have no bytes at all */
 	struct fault *f = NULL;
 	invariant(bio);
 	for (struct block b = {.number = 1}; !f; b.number++) {

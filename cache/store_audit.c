@@ -67,6 +67,9 @@ static struct fault *load_head(struct store_db *db, bool *ret_found)
 
 /* --- records --- */
 
+/* Numbers beyond are not ours: the trail would have no next one. */
+#define SEQ_MAX (INT64_MAX / 2)
+
 /* The hash of a record, or all zeros where it has none (written before there was a chain). False: no such record. */
 static struct fault *find_hash(struct store_db *db, int64_t seq, bool *ret_found, struct audit_hash *ret)
 {
@@ -106,7 +109,8 @@ struct fault *store_audit_open(struct store_db *db)
 {
 	int64_t newest, chained;
 	bool found = false, holds = false;
-	TRY(store_sql_int(db->sql, "SELECT ifnull(max(seq), 0) FROM audit", &newest));
+	AUTO(mem_freep) char *sql = mem_printf("SELECT ifnull(max(seq), 0) FROM audit WHERE seq <= %" PRId64, SEQ_MAX);
+	TRY(store_sql_int(db->sql, sql, &newest));
 	TRY(store_sql_int(
 		db->sql, "SELECT count(*) FROM (SELECT 1 FROM audit WHERE hash IS NOT NULL LIMIT 1)", &chained));
 	struct fault *f = load_head(db, &found);
@@ -165,7 +169,8 @@ struct fault *store_audit_add(struct store_db *db, int64_t at_ms, const char *ev
 static void read_record(sqlite3_stmt *st, struct audit_record *r)
 {
 	*r = (struct audit_record){.seq = sqlite3_column_int64(st, 0), .at_ms = sqlite3_column_int64(st, 1)};
-	r->event = mem_strdup((const char *)sqlite3_column_text(st, 2));
+	const char *event = (const char *)sqlite3_column_text(st, 2);
+	r->event = mem_strdup(event ? event : "");
 	r->detail = mem_strdup((const char *)sqlite3_column_text(st, 3));
 	if (sqlite3_column_bytes(st, 4) == AUDIT_HASH_LEN)
 		memcpy(r->hash.bytes, sqlite3_column_blob(st, 4), AUDIT_HASH_LEN);

@@ -117,6 +117,8 @@ struct store_record {
 	size_t sealed_len;
 };
 void store_record_read(sqlite3_stmt *st, struct store_record *ret);
+/** Its id for people, escaped and bounded, whatever stands there. The caller owns it. */
+char *store_record_id_text(const struct store_record *r);
 /** CORRUPT: the seal does not vouch for it, under an entry that names it. The caller owns *ret. */
 MUST_USE struct fault *store_record_open(struct store_db *db, const struct store_record *r, struct version **ret);
 /** Seal the same again under the newest data key, with its description. v: what store_record_open() gave. */

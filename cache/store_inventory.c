@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cache/description.h"
 #include "cache/entry.h"
 #include "cache/store_db.h"
@@ -56,9 +57,14 @@ static struct fault *list_record(struct listing *l, struct store_db *db, const s
 	struct fault *f = store_record_open(db, r, &v);
 	if (f && fault_code(f) != FAULT_CORRUPT && fault_code(f) != FAULT_INVALID)
 		return f;
+	struct entry_key *entry = entry_key_from_bytes(r->row.entry, r->row.entry_len);
+	if (entry && !text_is_utf8(entry_key_text(entry), strlen(entry_key_text(entry)))) {
+		entry_key_unref(entry); /* of a damaged record: it could not be shown */
+		entry = NULL;
+	}
 	struct item *i = add(l);
-	i->listed = (struct store_listed){.entry = entry_key_from_bytes(r->row.entry, r->row.entry_len),
-		.id = mem_strdup(r->row.id),
+	i->listed = (struct store_listed){.entry = entry,
+		.id = store_record_id_text(r),
 		.kind = kind_of(&r->row),
 		.origin = {mem_strdup(r->row.authority), mem_strdup(r->row.profile), r->row.received_at_ms},
 		.put_at_ms = r->put_at_ms,

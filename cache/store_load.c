@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/credential.h"
 #include "base/fault.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -130,16 +131,25 @@ static struct fault *make_version(
 	return r->row.description ? take(entry, r, key, ret) : parse(entry, r, key, ret);
 }
 
+/* As it stands there, in so far as it can be one: for messages. The caller owns it. */
+char *store_record_id_text(const struct store_record *r)
+{
+	AUTO(mem_freep) char *id = r->row.id ? mem_strndup(r->row.id, strnlen(r->row.id, STORE_VERSION_ID_MAX)) : NULL;
+	return text_escaped(id ? id : "-");
+}
+
 struct fault *store_record_open(struct store_db *db, const struct store_record *r, struct version **ret)
 {
 	AUTO(entry_key_unrefp) struct entry_key *entry = entry_key_from_bytes(r->row.entry, r->row.entry_len);
-	if (!entry)
-		return fault_new(FAULT_CORRUPT, "record of version %s: its entry cannot be read", r->row.id);
+	AUTO(mem_freep) char *id = store_record_id_text(r);
+	if (!entry || !r->row.id)
+		return fault_new(
+			FAULT_CORRUPT, "record of version %s: its %s cannot be read", id, entry ? "id" : "entry");
 	struct fault *f = make_version(db, entry, r, ret);
 	if (!f)
 		return NULL;
 	AUTO(mem_freep) char *name = text_escaped(entry_key_text(entry));
-	return fault_wrap(f, "record of \"%s\", version %s", name, r->row.id);
+	return fault_wrap(f, "record of \"%s\", version %s", name, id);
 }
 
 static void show(const struct store_visitor *visitor, struct version *v, bool is_current)
@@ -205,7 +215,11 @@ static struct fault *load_facts(struct store_db *db, const struct store_visitor 
 		TRY(store_sql_step(st, &row));
 		if (!row)
 			return NULL;
-		visitor->fact(visitor->arg, text_column(st, 0), sqlite3_column_int64(st, 1));
+		const char *key = text_column(st, 0);
+		if (key)
+			visitor->fact(visitor->arg, key, sqlite3_column_int64(st, 1));
+		else
+			visitor->damaged(visitor->arg, fault_new(FAULT_CORRUPT, "a fact has no key"));
 	}
 }
 
@@ -316,6 +330,10 @@ static struct fault *load_blobs(struct store_db *db, struct store_blobs *ret)
 		if (!row)
 			return NULL;
 		const char *name = text_column(st, 0);
+		if (!name) { /* not even somebody who could be told of it */
+			log_event(LOG_ERROR, "store.record_damaged", LS("error", "a blob has no name"));
+			continue;
+		}
 		struct fault *f = unseal_blob_row(db, name, st, &bytes);
 		if (f)
 			store_blobs_put_damaged(

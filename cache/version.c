@@ -182,6 +182,8 @@ struct fault *version_from_record(const struct entry_key *entry, const struct ve
 {
 	if (strlen(r->id) != 2 * ID_BYTES)
 		return fault_new(FAULT_INVALID, "a version is not named like that");
+	if (!r->public_len)
+		return fault_new(FAULT_INVALID, "a version without certificates");
 	AUTO(version_unrefp) struct version *v = make(entry, r->kind, &r->origin);
 	memcpy(v->id, r->id, sizeof v->id);
 	v->description = *r->description;

@@ -94,13 +94,19 @@ static char *fact_of(const char *prefix, const char *authority)
 	return mem_printf("%s%s", prefix, authority);
 }
 
-/* Both facts of one campaign are written together, and read in any order. */
+static int64_t within(int64_t value, int64_t most)
+{
+	return value < 0 ? 0 : value < most ? value : most;
+}
+
+/* Both facts of one campaign are written together, and read in any order. One that was ordered at a time to come (the
+ * clock was set back since, or a stranger wrote it) counts from now on: else it would have no end. */
 void campaign_load(struct control *c, const char *fact, int64_t value)
 {
 	if (strncmp(fact, PREFIX_AT, sizeof PREFIX_AT - 1) == 0)
-		find_or_add(c, fact + sizeof PREFIX_AT - 1)->ordered_ms = value;
+		find_or_add(c, fact + sizeof PREFIX_AT - 1)->ordered_ms = within(value, order_time(c));
 	else if (strncmp(fact, PREFIX_OVER, sizeof PREFIX_OVER - 1) == 0)
-		find_or_add(c, fact + sizeof PREFIX_OVER - 1)->over_ms = value;
+		find_or_add(c, fact + sizeof PREFIX_OVER - 1)->over_ms = within(value, CONTROL_OVER_MAX_MS);
 }
 
 static void replan_all(struct control *c)

@@ -30,6 +30,8 @@ struct store;
 
 /** Most earlier versions of an entry that can be kept. */
 enum { CONTROL_PAST_MAX = 8 };
+/** Longest time over which new certificates for many are spread. */
+#define CONTROL_OVER_MAX_MS (INT64_C(30) * 24 * 3600 * 1000)
 
 struct control_options {
 	struct loop *loop;

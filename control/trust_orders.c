@@ -92,7 +92,8 @@ void trust_order_load(struct control *c, const char *fact, int64_t value)
 	if (strncmp(fact, PREFIX_ROOT, sizeof PREFIX_ROOT - 1) == 0)
 		find_or_add(c, fact + sizeof PREFIX_ROOT - 1)->replaces = value;
 	else if (strncmp(fact, PREFIX_OVER, sizeof PREFIX_OVER - 1) == 0)
-		find_or_add(c, fact + sizeof PREFIX_OVER - 1)->over_ms = value;
+		find_or_add(c, fact + sizeof PREFIX_OVER - 1)->over_ms =
+			value < -1 || value > CONTROL_OVER_MAX_MS ? CONTROL_OVER_MAX_MS : value;
 }
 
 /* --- what is there --- */

@@ -8,10 +8,9 @@
 #include "base/io/tcp_socket.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "control/control.h"
 #include "control/node.h"
 #include "daemon/admin/internal.h"
-
-#define OVER_MOST_S ((json_int_t)30 * 24 * 3600)
 
 static const struct http_route api_routes[] = {
 	{"GET", "/v1/status", route_status},
@@ -187,7 +186,8 @@ struct fault *admin_flag(const json_t *o, const char *key, bool *ret)
 struct fault *admin_over(const json_t *o, int64_t *ret_ms)
 {
 	const json_t *over = json_object_get(o, "over_s");
-	if (!json_is_integer(over) || json_integer_value(over) < 0 || json_integer_value(over) > OVER_MOST_S)
+	if (!json_is_integer(over) || json_integer_value(over) < 0 ||
+		json_integer_value(over) > CONTROL_OVER_MAX_MS / MS_PER_S)
 		return fault_new(FAULT_INVALID, "\"over_s\" is a number of seconds from 0 to 30 days");
 	*ret_ms = json_integer_value(over) * MS_PER_S;
 	return NULL;

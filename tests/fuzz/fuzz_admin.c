@@ -35,8 +35,6 @@ struct http_exchange {
 	enum ca_reason reason;
 };
 
-#define OVER_MOST_MS (INT64_C(30) * 24 * 3600 * 1000)
-
 const struct buf *http_body(const struct http_exchange *x)
 {
 	return &x->body;
@@ -190,7 +188,7 @@ void control_rotate_all(
 {
 	(void)c;
 	order_about(authority, by);
-	invariant(over_ms >= 0 && over_ms <= OVER_MOST_MS && over_ms % 1000 == 0);
+	invariant(over_ms >= 0 && over_ms <= CONTROL_OVER_MAX_MS && over_ms % 1000 == 0);
 	done(arg, unless_odd(authority));
 }
 
@@ -199,7 +197,7 @@ void control_trust_rotate(struct control *c, const char *authority, int64_t over
 {
 	(void)c;
 	order_about(authority, by);
-	invariant(over_ms >= 0 && over_ms <= OVER_MOST_MS && over_ms % 1000 == 0);
+	invariant(over_ms >= 0 && over_ms <= CONTROL_OVER_MAX_MS && over_ms % 1000 == 0);
 	current->flag = compromised;
 	done(arg, unless_odd(authority));
 }

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 #include "base/anchors.h"
+#include "base/pem.h"
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -186,9 +187,21 @@ static void verifies_chains(void **state)
 	X509_free(client);
 }
 
+/* A text of no bytes need not have a place. */
+static void test_nothing(void **state)
+{
+	(void)state;
+	struct anchors *a = NULL;
+	EVP_PKEY *key = NULL;
+	size_t count;
+	expect_fault(anchors_from_pem(NULL, 0, &a), FAULT_INVALID, "no certificate");
+	expect_fault(pem_read_keys(NULL, 0, NULL, &key, 1, &count), FAULT_INVALID, "no private key");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(is_a_set),
 		cmocka_unit_test(comes_back_from_pem),
 		cmocka_unit_test(refuses_what_no_verifier_takes),

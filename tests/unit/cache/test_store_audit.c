@@ -148,6 +148,7 @@ static void test_every_edit_of_the_file(void **state)
 		"DELETE FROM blob WHERE name = 'audit/head'",
 		"UPDATE blob SET sealed = zeroblob(80) WHERE name = 'audit/head'",
 		"INSERT INTO audit SELECT 4, at_ms, event, detail, hash FROM audit WHERE seq = 3",
+		"INSERT INTO audit SELECT 9223372036854775807, at_ms, event, detail, hash FROM audit WHERE seq = 3",
 		"UPDATE audit SET seq = -seq WHERE seq < 3; UPDATE audit SET seq = 3 + seq WHERE seq < 0",
 	};
 	struct state *s = *state;

@@ -77,6 +77,8 @@ static const struct {
 	{"UPDATE version SET kind = 9 WHERE seq = 1", "was changed"},
 	{"UPDATE version SET id = '00000000000000000000000000000000' WHERE seq = 1", "was changed"},
 	{"UPDATE version SET id = '' WHERE seq = 1", "was changed"},
+	{"UPDATE version SET id = CAST(x'ff0a' AS TEXT) WHERE seq = 1", "version \\xff\\n: "},
+	{"UPDATE version SET id = printf('%05000d', 1) WHERE seq = 1", "version 00000000000000000000000000000000: "},
 	{"UPDATE version SET entry = CAST('c' || x'00' AS BLOB) WHERE seq = 1", "record of \"c\""},
 	{"UPDATE version SET entry = x'61' WHERE seq = 1", "its entry cannot be read"},
 	{"UPDATE version SET entry = x'' WHERE seq = 1", "its entry cannot be read"},
@@ -213,6 +215,35 @@ static void test_damaged_blobs(void **arg)
 	assert_true(secret_equal(fresh, back));
 }
 
+/* A backup may come from anywhere: its file need not have our constraints. */
+static void test_tables_of_a_stranger(void **arg)
+{
+	struct damage *d = *arg;
+	struct state *s = &d->state;
+	struct state_seen seen;
+	AUTO(secret_freep) struct secret *one = NULL, *two = NULL;
+	run_sql(s, "PRAGMA writable_schema=ON;"
+		   "UPDATE sqlite_schema SET sql = replace(replace(sql, ' NOT NULL', ''), ' STRICT', '')"
+		   " WHERE name IN ('version', 'blob', 'audit')");
+	run_sql(s, "DROP TABLE fact; CREATE TABLE fact(key, value);"
+		   "INSERT INTO fact VALUES(NULL, 1); INSERT INTO fact VALUES('fact', 'x')");
+	run_sql(s, "UPDATE blob SET name = NULL WHERE name = 'one'");
+	run_sql(s, "UPDATE version SET id = NULL WHERE seq = 1; UPDATE version SET public = NULL WHERE seq = 2;"
+		   "INSERT INTO version(entry) VALUES(NULL)");
+	state_open(s);
+	state_load(s, &seen);
+	assert_int_equal(seen.versions, 1);
+	assert_int_equal(seen.damaged, 4); /* one of them is the fact */
+	assert_int_equal(seen.facts, 1);
+	assert_int_equal(seen.fact, 0);
+	assert_null(store_load_blob(s->store, "one", &one));
+	assert_null(store_load_blob(s->store, "two", &two));
+	assert_null(one);
+	assert_non_null(two);
+	seen_free(&seen);
+	state_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +252,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_version_put_anew_heals_its_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_records_without_a_description, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_blobs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tables_of_a_stranger, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

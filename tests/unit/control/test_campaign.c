@@ -113,6 +113,30 @@ static void spread_and_resumed(void **state)
 	assert_int_equal(campaign(r).ordered_ms, 0);
 }
 
+/* Facts are not sealed: whatever numbers stand there, an order has an end. */
+static void numbers_out_of_bounds(void **state)
+{
+	struct rig *r = *state;
+	static const struct {
+		int64_t ordered_ms, over_ms, expected_over_ms;
+	} rows[] = {{INT64_MAX, INT64_MAX, CONTROL_OVER_MAX_MS}, {INT64_MAX, INT64_MIN, 0}};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct store_tx *tx = store_tx_new();
+		store_tx_put_fact(tx, "rotate-at/lab", rows[i].ordered_ms);
+		store_tx_put_fact(tx, "rotate-over/lab", rows[i].over_ms);
+		r->done = false;
+		store_commit(r->store, tx, rig_on_done, r);
+		rig_until(r, r->done);
+		must(TAKE(r->fault));
+		rig_stop(r);
+		rig_start(r, yaml);
+		struct control_campaign k = campaign(r);
+		assert_true(k.ordered_ms > 0 && k.ordered_ms <= clock_wall_ms(&r->clock) + 1);
+		assert_int_equal(k.until_ms - k.ordered_ms, rows[i].expected_over_ms);
+	}
+	rig_until(r, issued(r) == 3 && !campaign(r).ordered_ms);
+}
+
 static void failures_are_counted_and_tried_again(void **state)
 {
 	struct rig *r = *state;
@@ -147,7 +171,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 	const struct CMUnitTest tests[] = {T(all_of_one_authority), T(received_just_now), T(the_clock_was_set_back),
-		T(spread_and_resumed), T(failures_are_counted_and_tried_again), T(a_pin_does_not_hold_it_up),
-		T(an_unknown_authority)};
+		T(spread_and_resumed), T(numbers_out_of_bounds), T(failures_are_counted_and_tried_again),
+		T(a_pin_does_not_hold_it_up), T(an_unknown_authority)};
 	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }
