@@ -180,7 +180,7 @@ struct fault *version_new_bundle(
 
 struct fault *version_from_record(const struct entry_key *entry, const struct version_record *r, struct version **ret)
 {
-	if (strlen(r->id) != 2 * ID_BYTES)
+	if (strlen(r->id) != 2 * ID_BYTES || strspn(r->id, "0123456789abcdef") != 2 * ID_BYTES)
 		return fault_new(FAULT_INVALID, "a version is not named like that");
 	if (!r->public_len)
 		return fault_new(FAULT_INVALID, "a version without certificates");

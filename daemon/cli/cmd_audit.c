@@ -107,7 +107,7 @@ static void add_row(struct table *t, const json_t *o)
 		(void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
 	const json_t *d = json_object_get(o, "detail");
 	AUTO(mem_freep)
-	char *number = mem_printf("%lld", (long long)json_integer_value(json_object_get(o, "seq")));
+	char *number = mem_printf("%lld", number_of(o, "seq"));
 	AUTO(mem_freep)
 	char *version = mem_strndup(text_or_dash(d, "version"), strnlen(text_or_dash(d, "version"), 12));
 	const char *cells[] = {number, when, text_or_dash(o, "event"), text_or_dash(d, "entry"), version,

@@ -7,11 +7,6 @@
 
 enum { OPTION_JSON, OPTION_SECRET };
 
-static long long number(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
-
 static struct fault *print_json(json_t *o)
 {
 	int rc = json_dumpf(o, stdout, JSON_INDENT(2));
@@ -30,8 +25,8 @@ static void print_authorities(const json_t *list, const char *now)
 	json_t *a;
 	json_array_foreach(list, i, a)
 	{
-		AUTO(mem_freep) char *issuing = mem_printf("%lld", number(a, "issuing"));
-		AUTO(mem_freep) char *waiting = mem_printf("%lld", number(a, "waiting"));
+		AUTO(mem_freep) char *issuing = mem_printf("%lld", number_of(a, "issuing"));
+		AUTO(mem_freep) char *waiting = mem_printf("%lld", number_of(a, "waiting"));
 		AUTO(mem_freep) char *login = relative_time(a, "login_ends", now);
 		const char *cells[] = {text_or_dash(a, "name"), text_or_dash(a, "type"),
 			json_is_true(json_object_get(a, "ready")) ? "ready" : text_or_dash(a, "error"),
@@ -119,7 +114,7 @@ static struct fault *run_list(const struct cli_input *in)
 static void print_step(const json_t *o, const char *key, const char *what)
 {
 	if (!json_is_null(json_object_get(o, key)))
-		(void)printf("  %-28s %lld ms\n", what, number(o, key));
+		(void)printf("  %-28s %lld ms\n", what, number_of(o, key));
 }
 
 static void print_text(const json_t *o, const char *key, const char *what)
@@ -137,7 +132,8 @@ static void print_certificate(const json_t *c)
 	print_text(c, "issuer", "issuer");
 	json_array_foreach(json_object_get(c, "sans"), i, san)
 	{
-		AUTO(mem_freep) char *safe = text_escaped(json_string_value(san));
+		const char *text = json_string_value(san);
+		AUTO(mem_freep) char *safe = text_escaped(text ? text : "-");
 		(void)printf("  %-28s %s\n", "name", safe);
 	}
 	print_text(c, "key_type", "key");

@@ -54,7 +54,7 @@ static struct fault *run_delete(const struct cli_input *in)
 {
 	json_t *o = NULL;
 	TRY(order(in, "/v1/delete", "name", &o));
-	long long n = (long long)json_integer_value(json_object_get(o, "subscribers"));
+	long long n = number_of(o, "subscribers");
 	json_decref(o);
 	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
 	(void)printf("%s: deleted\n", safe);
@@ -76,8 +76,7 @@ static struct fault *run_retry(const struct cli_input *in)
 	if (f)
 		return f;
 	AUTO(mem_freep) char *safe = text_escaped(in->names[0]);
-	(void)printf("%s: offered again to %lld nodes\n", safe,
-		(long long)json_integer_value(json_object_get(o, "retried")));
+	(void)printf("%s: offered again to %lld nodes\n", safe, number_of(o, "retried"));
 	json_decref(o);
 	return NULL;
 }
@@ -97,7 +96,8 @@ static struct fault *run_log_level(const struct cli_input *in)
 {
 	json_t *o = NULL;
 	TRY(order(in, "/v1/log-level", "level", &o));
-	(void)printf("log level: %s\n", text_or_dash(o, "level"));
+	AUTO(mem_freep) char *level = safe_or_dash(o, "level");
+	(void)printf("log level: %s\n", level);
 	json_decref(o);
 	return NULL;
 }

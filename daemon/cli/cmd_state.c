@@ -38,11 +38,10 @@ static struct fault *run_seal(const struct cli_input *in)
 	struct fault *f = client_call(in, "/v1/seal/rotate", body, true, &o);
 	json_decref(body);
 	TRY(f);
-	(void)printf("seal: rotated; %lld records are sealed under a new data key\n",
-		(long long)json_integer_value(json_object_get(o, "records")));
+	(void)printf("seal: rotated; %lld records are sealed under a new data key\n", number_of(o, "records"));
 	if (json_integer_value(json_object_get(o, "damaged")) > 0)
 		(void)printf("WARNING: %lld records are damaged and were left alone; the log names them\n",
-			(long long)json_integer_value(json_object_get(o, "damaged")));
+			number_of(o, "damaged"));
 	if (json_is_true(json_object_get(o, "waits")))
 		(void)puts("Put the new key in the place of the former one now, and restart leafcast when it suits. "
 			   "Until a start with the new\n"

@@ -10,15 +10,16 @@ enum { OPTION_JSON };
 static void print_head(const json_t *o, const char *now)
 {
 	AUTO(mem_freep) char *up = relative_time(o, "started_at", now);
-	(void)printf("leafcast %s, started %s, %s, %lld connections, %lld streams\n", text_or_dash(o, "version"), up,
-		json_is_null(json_object_get(o, "unready")) ? "ready" : "NOT READY",
-		(long long)json_integer_value(json_object_get(o, "connections")),
-		(long long)json_integer_value(json_object_get(o, "streams")));
+	AUTO(mem_freep) char *version = safe_or_dash(o, "version");
+	AUTO(mem_freep) char *unready = safe_or_dash(o, "unready");
+	(void)printf("leafcast %s, started %s, %s, %lld connections, %lld streams\n", version, up,
+		json_is_null(json_object_get(o, "unready")) ? "ready" : "NOT READY", number_of(o, "connections"),
+		number_of(o, "streams"));
 	if (!json_is_null(json_object_get(o, "unready")))
-		(void)printf("not ready: %s\n", text_or_dash(o, "unready"));
+		(void)printf("not ready: %s\n", unready);
 	if (json_integer_value(json_object_get(o, "memory_only")) > 0)
 		(void)printf("WARNING: %lld versions are served that the store could not take\n",
-			(long long)json_integer_value(json_object_get(o, "memory_only")));
+			number_of(o, "memory_only"));
 }
 
 static void print_campaigns(const json_t *list, const char *now)
@@ -28,15 +29,15 @@ static void print_campaigns(const json_t *list, const char *now)
 	json_array_foreach(list, i, k)
 	{
 		AUTO(mem_freep) char *until = relative_time(k, "until", now);
-		AUTO(mem_freep) char *of = text_escaped(text_or_dash(k, "authority"));
-		long long total = (long long)json_integer_value(json_object_get(k, "total"));
-		long long left = (long long)json_integer_value(json_object_get(k, "left"));
+		AUTO(mem_freep) char *of = safe_or_dash(k, "authority");
+		long long total = number_of(k, "total");
+		long long left = number_of(k, "left");
 		bool paused = json_is_true(json_object_get(k, "paused"));
 		(void)printf("rotating all secrets%s%s: %lld of %lld are new, %lld fail; %s%s\n",
 			json_is_null(json_object_get(k, "authority")) ? "" : " of ",
 			json_is_null(json_object_get(k, "authority")) ? "" : of, total - left, total,
-			(long long)json_integer_value(json_object_get(k, "failing")),
-			paused ? "paused" : "the last is due ", paused ? " (leafcast trust resume goes on)" : until);
+			number_of(k, "failing"), paused ? "paused" : "the last is due ",
+			paused ? " (leafcast trust resume goes on)" : until);
 	}
 }
 
@@ -90,10 +91,9 @@ static size_t print_secrets(const json_t *list, const char *now, const char *nam
 		AUTO(mem_freep) char *acked_at = relative_time(s, "last_ack_at", now);
 		AUTO(mem_freep) char *nacked_at = relative_time(s, "last_nack_at", now);
 		AUTO(mem_freep)
-		char *subscribers =
-			mem_printf("%lld", (long long)json_integer_value(json_object_get(s, "subscribers")));
+		char *subscribers = mem_printf("%lld", number_of(s, "subscribers"));
 		AUTO(mem_freep)
-		char *acked = mem_printf("%lld", (long long)json_integer_value(json_object_get(s, "acked")));
+		char *acked = mem_printf("%lld", number_of(s, "acked"));
 		AUTO(mem_freep)
 		char *version = mem_strndup(text_or_dash(s, "version"), strnlen(text_or_dash(s, "version"), 12));
 		const char *cells[] = {text_or_dash(s, "entry"), text_or_dash(s, "kind"), text_or_dash(s, "state"),
@@ -112,14 +112,14 @@ static void print_unknown(const json_t *s, const char *entry, const char *now)
 {
 	size_t i;
 	json_t *asker;
-	(void)printf("\n%s is asked for by %lld streams, and nobody defined it\n", entry,
-		(long long)json_integer_value(json_object_get(s, "subscribers")));
+	(void)printf("\n%s is asked for by %lld streams, and nobody defined it\n", entry, number_of(s, "subscribers"));
 	json_array_foreach(json_object_get(s, "asked_by"), i, asker)
 	{
 		AUTO(mem_freep) char *since = relative_time(asker, "since", now);
-		AUTO(mem_freep) char *identity = text_escaped(text_or_dash(asker, "identity"));
-		AUTO(mem_freep) char *node = text_escaped(text_or_dash(asker, "node"));
-		(void)printf("  since %s by %s, node %s (%s)\n", since, identity, node, text_or_dash(asker, "method"));
+		AUTO(mem_freep) char *identity = safe_or_dash(asker, "identity");
+		AUTO(mem_freep) char *node = safe_or_dash(asker, "node");
+		AUTO(mem_freep) char *method = safe_or_dash(asker, "method");
+		(void)printf("  since %s by %s, node %s (%s)\n", since, identity, node, method);
 	}
 }
 
@@ -129,28 +129,28 @@ static void print_troubles(const json_t *list, const char *now, const char *name
 	json_t *s;
 	json_array_foreach(list, i, s)
 	{
-		AUTO(mem_freep) char *entry = text_escaped(text_or_dash(s, "entry"));
+		AUTO(mem_freep) char *entry = safe_or_dash(s, "entry");
 		if (!is_shown(s, name))
 			continue;
 		if (!json_is_null(json_object_get(s, "last_error"))) {
 			AUTO(mem_freep) char *at = relative_time(s, "last_error_at", now);
-			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "last_error"));
+			AUTO(mem_freep) char *text = safe_or_dash(s, "last_error");
 			(void)printf("\n%s failed %s: %s\n", entry, at, text);
 		}
 		if (!json_is_null(json_object_get(s, "last_nack"))) {
 			AUTO(mem_freep) char *at = relative_time(s, "last_nack_at", now);
-			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "last_nack"));
+			AUTO(mem_freep) char *text = safe_or_dash(s, "last_nack");
 			(void)printf("\n%s was NACKed %s: %s\n", entry, at, text);
 		}
 		if (!json_is_null(json_object_get(s, "rejected"))) {
 			AUTO(mem_freep) char *at = relative_time(s, "rejected_at", now);
-			AUTO(mem_freep) char *who = text_escaped(text_or_dash(s, "rejected_authority"));
-			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "rejected"));
+			AUTO(mem_freep) char *who = safe_or_dash(s, "rejected_authority");
+			AUTO(mem_freep) char *text = safe_or_dash(s, "rejected");
 			(void)printf("\n%s got an answer from %s that was refused %s: %s\n", entry, who, at, text);
 		}
 		if (!json_is_null(json_object_get(s, "held_since"))) {
 			AUTO(mem_freep) char *at = relative_time(s, "held_since", now);
-			AUTO(mem_freep) char *text = text_escaped(text_or_dash(s, "held_for"));
+			AUTO(mem_freep) char *text = safe_or_dash(s, "held_for");
 			(void)printf(
 				"\n%s has a new certificate that waits (since %s) until proxies hold its root: %s\n",
 				entry, at, text);
@@ -177,7 +177,7 @@ static size_t print_quarantine(const json_t *list, const char *now, const char *
 		AUTO(mem_freep)
 		char *version = mem_strndup(text_or_dash(q, "version"), strnlen(text_or_dash(q, "version"), 12));
 		AUTO(mem_freep)
-		char *code = mem_printf("%lld", (long long)json_integer_value(json_object_get(q, "code")));
+		char *code = mem_printf("%lld", number_of(q, "code"));
 		const char *cells[] = {text_or_dash(q, "node"), text_or_dash(q, "identity"), text_or_dash(q, "entry"),
 			version, since, until, text_or_dash(q, "verdict"), code, text_or_dash(q, "message")};
 		table_add(t, cells);
@@ -198,7 +198,7 @@ static void print_denials(const json_t *list, const char *now)
 	json_array_foreach(list, i, d)
 	{
 		AUTO(mem_freep)
-		char *count = mem_printf("%lld", (long long)json_integer_value(json_object_get(d, "count")));
+		char *count = mem_printf("%lld", number_of(d, "count"));
 		AUTO(mem_freep) char *last = relative_time(d, "last_at", now);
 		const char *cells[] = {text_or_dash(d, "identity"), text_or_dash(d, "name"), text_or_dash(d, "node"),
 			count, last, text_or_dash(d, "hint")};

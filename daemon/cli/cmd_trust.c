@@ -39,9 +39,10 @@ static void print_waiting(const json_t *o, const char *authority)
 	{
 		if (!is_of(a, authority) || json_is_null(json_object_get(a, "waits_for")))
 			continue;
-		AUTO(mem_freep) char *who = text_escaped(text_or_dash(a, "waits_for"));
-		(void)printf("\nnot trusted by all yet (leafcast trust proceed %s NODE passes over one): %s\n",
-			text_or_dash(a, "authority"), who);
+		AUTO(mem_freep) char *name = safe_or_dash(a, "authority");
+		AUTO(mem_freep) char *who = safe_or_dash(a, "waits_for");
+		(void)printf(
+			"\nnot trusted by all yet (leafcast trust proceed %s NODE passes over one): %s\n", name, who);
 	}
 }
 
@@ -58,9 +59,10 @@ static void print_pause(const json_t *o, const char *authority)
 			continue;
 		last = name;
 		AUTO(mem_freep) char *since = relative_time(a, "paused", text_or_dash(o, "now"));
-		AUTO(mem_freep) char *by = text_escaped(text_or_dash(a, "paused_by"));
+		AUTO(mem_freep) char *by = safe_or_dash(a, "paused_by");
+		AUTO(mem_freep) char *safe = text_escaped(name);
 		(void)printf(
-			"\nauthority %s: paused %s by %s; leafcast trust resume %s goes on\n", name, since, by, name);
+			"\nauthority %s: paused %s by %s; leafcast trust resume %s goes on\n", safe, since, by, safe);
 	}
 }
 
@@ -78,7 +80,7 @@ static struct fault *print_anchors(const json_t *o, const char *authority)
 		shown++;
 		AUTO(mem_freep) char *expires = relative_time(a, "not_after", text_or_dash(o, "now"));
 		AUTO(mem_freep)
-		char *leaves = mem_printf("%lld", (long long)json_integer_value(json_object_get(a, "leaves")));
+		char *leaves = mem_printf("%lld", number_of(a, "leaves"));
 		AUTO(mem_freep) char *order = order_of(a);
 		AUTO(mem_freep)
 		char *sha = mem_strndup(text_or_dash(a, "sha256"), strnlen(text_or_dash(a, "sha256"), 16));
@@ -174,7 +176,7 @@ static struct fault *remove_old(const struct cli_input *in, const char *authorit
 	if (force && !trust_plan_confirmed(in->options[OPTION_YES]))
 		return fault_new(FAULT_DENIED, "not confirmed: nothing was done (--yes confirms)");
 	TRY(post(in, "/v1/trust/remove", json_pack("{s:s, s:b}", "authority", authority, "force", force), &o));
-	(void)printf("%lld anchors left the bundles\n", (long long)json_integer_value(json_object_get(o, "removed")));
+	(void)printf("%lld anchors left the bundles\n", number_of(o, "removed"));
 	json_decref(o);
 	return NULL;
 }

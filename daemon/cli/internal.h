@@ -78,4 +78,9 @@ void table_free(struct table *t);
 char *relative_time(const json_t *o, const char *key, const char *now);
 /** A text of the object, "-" when it is null or missing. Borrowed. */
 const char *text_or_dash(const json_t *o, const char *key);
+/** The same, escaped: for a line of its own. The caller owns it. */
+char *safe_or_dash(const json_t *o, const char *key);
+/** A number of the object, 0 when it is missing. Bounded, so that some of them can be added: the server need not be
+ * ours. */
+long long number_of(const json_t *o, const char *key);
 #endif

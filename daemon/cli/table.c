@@ -75,6 +75,18 @@ const char *text_or_dash(const json_t *o, const char *key)
 	return text ? text : "-";
 }
 
+char *safe_or_dash(const json_t *o, const char *key)
+{
+	return text_escaped(text_or_dash(o, key));
+}
+
+long long number_of(const json_t *o, const char *key)
+{
+	static const json_int_t most = INT64_C(1000000000000);
+	json_int_t n = json_integer_value(json_object_get(o, key));
+	return n > most ? most : n < -most ? -most : n;
+}
+
 /* "2026-11-24T12:00:00.123Z" as ms; false when it is not of that form. */
 static bool parse_time(const char *text, int64_t *ret)
 {

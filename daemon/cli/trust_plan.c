@@ -9,11 +9,6 @@
 /* Silent proxies are waited for so long (control/trust_orders.c, control/revoke.c), in seconds. */
 enum { ACKS_AFTER_COMPROMISE_S = 60, ACKS_OF_ONE_S = 30, ASKED_S = 30 };
 
-static long long number(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
-
 static bool is_of(const json_t *a, const char *authority)
 {
 	return strcmp(text_or_dash(a, "authority"), authority) == 0;
@@ -43,7 +38,7 @@ void trust_plan_print_nodes(const json_t *o, const char *authority)
 				text_or_dash(v, "bundle"), state, since};
 			table_add(t, cells);
 		}
-		long long all = number(a, "holding") + number(a, "missing");
+		long long all = number_of(a, "holding") + number_of(a, "missing");
 		unshown += all > (long long)n ? all - (long long)n : 0;
 	}
 	(void)putchar('\n');
@@ -55,13 +50,14 @@ void trust_plan_print_nodes(const json_t *o, const char *authority)
 
 static void print_time(const json_t *reach, bool compromised, int64_t over_ms)
 {
-	long long certificates = number(reach, "certificates"), rate = number(reach, "rate"), seconds = over_ms / 1000;
+	long long certificates = number_of(reach, "certificates"), rate = number_of(reach, "rate"),
+		  seconds = over_ms / 1000;
 	if (rate && certificates / rate > seconds)
 		seconds = certificates / rate;
 	(void)printf(
 		"it touches %lld nodes that are connected, %lld certificates and %lld bundles; new certificates take "
 		"about %lld s",
-		number(reach, "nodes"), certificates, number(reach, "bundles"), seconds);
+		number_of(reach, "nodes"), certificates, number_of(reach, "bundles"), seconds);
 	if (rate)
 		(void)printf(" (at most %lld requests a second)", rate);
 	(void)printf(", once every node has taken the new root");
@@ -93,7 +89,7 @@ struct fault *trust_plan_print(const struct cli_input *in, const char *authority
 		"2. as the proxies that hold such a bundle have ACKed it, %lld certificates are issued anew\n"
 		"   (silent ones are waited for; leafcast trust status names them, trust proceed passes over one)\n"
 		"3. %s\n",
-		authority, number(reach, "certificates"),
+		authority, number_of(reach, "certificates"),
 		compromised ? "when the proxies have taken those, the old anchors leave the bundles at once: what is "
 			      "left under them is refused"
 			    : "the old anchors leave the bundles one certificate life after their last certificate");
@@ -113,12 +109,13 @@ struct fault *trust_plan_print_removal(const struct cli_input *in, const char *a
 	{
 		if (!is_of(a, authority) || json_is_null(json_object_get(a, "gone")))
 			continue;
-		AUTO(mem_freep) char *subject = text_escaped(text_or_dash(a, "subject"));
-		leaves += number(a, "leaves");
+		AUTO(mem_freep) char *subject = safe_or_dash(a, "subject");
+		AUTO(mem_freep) char *sha = safe_or_dash(a, "sha256");
+		leaves += number_of(a, "leaves");
 		(void)printf(
 			"anchor %.16s (%s) leaves every bundle; %lld nodes hold it, %lld certificates under it are "
 			"served\n",
-			text_or_dash(a, "sha256"), subject, number(a, "holding"), number(a, "leaves"));
+			sha, subject, number_of(a, "holding"), number_of(a, "leaves"));
 	}
 	if (leaves)
 		(void)printf("new connections with those %lld certificates will FAIL until they are replaced: leafcast "
@@ -139,7 +136,7 @@ struct fault *trust_plan_print_streams(const struct cli_input *in, const char *n
 	json_array_foreach(json_object_get(o, "secrets"), i, s)
 	{
 		if (strcmp(text_or_dash(s, "entry"), name) == 0 || strcmp(text_or_dash(s, "name"), name) == 0)
-			streams += number(s, "subscribers");
+			streams += number_of(s, "subscribers");
 	}
 	json_decref(o);
 	(void)printf(

@@ -242,6 +242,8 @@ static void test_from_a_record(void **arg)
 		assert_int_equal(version_not_after_ms(again), version_not_after_ms(made[i]));
 		assert_int_equal(version_life_ms(again), version_life_ms(made[i]));
 		assert_null(from_record(made[i], "short"));
+		assert_null(from_record(made[i], "0123456789abcdef0123456789abcdeg"));
+		assert_null(from_record(made[i], "0123456789ABCDEF0123456789ABCDEF"));
 		version_unref(made[i]);
 	}
 }
