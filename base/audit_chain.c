@@ -64,9 +64,9 @@ struct fault *audit_check_end(const struct audit_check *c)
 {
 	if (c->seq < c->head.seq)
 		return fault_new(FAULT_CORRUPT,
-			"the trail ends with record %" PRId64 ", and %" PRId64 " was written: %" PRId64
+			"the trail ends with record %" PRId64 ", and %" PRId64 " was written: %" PRIu64
 			" are missing at the end",
-			c->seq, c->head.seq, c->head.seq - c->seq);
+			c->seq, c->head.seq, (uint64_t)c->head.seq - (uint64_t)c->seq);
 	if (c->seq > c->head.seq || !audit_hash_equal(&c->hash, &c->head.hash))
 		return fault_new(FAULT_CORRUPT, "record %" PRId64 " is not the one that was written last (%" PRId64 ")",
 			c->seq, c->head.seq);

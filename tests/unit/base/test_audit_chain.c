@@ -192,10 +192,24 @@ static void test_break_stays_visible(void **state)
 	expect_broken(&t, "an earlier break");
 }
 
+/* A head may come from a file of somebody else. */
+static void test_numbers_of_a_stranger(void **state)
+{
+	(void)state;
+	struct audit_check c;
+	audit_check_begin(&c, &(const struct audit_head){.base_seq = INT64_MIN, .seq = INT64_MAX});
+	struct fault *f = audit_check_end(&c);
+	assert_non_null(f);
+	assert_int_equal(fault_code(f), FAULT_CORRUPT);
+	assert_non_null(strstr(fault_text(f), ": 18446744073709551615 are missing"));
+	fault_free(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_known_hash), cmocka_unit_test(test_whole_trail),
 		cmocka_unit_test(test_each_single_edit), cmocka_unit_test(test_rewritten_tail),
-		cmocka_unit_test(test_random_edits), cmocka_unit_test(test_break_stays_visible)};
+		cmocka_unit_test(test_random_edits), cmocka_unit_test(test_break_stays_visible),
+		cmocka_unit_test(test_numbers_of_a_stranger)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static void texts(void **state)
 {
 	(void)state;
 	static const char *const rows[][2] = {{"{\"t\": \"plain\"}", "plain"}, {"{}", "-"}, {"{\"t\": 5}", "-"},
-		{"{\"t\": \"\\u001b[2J\\r\\n\"}", "\\x1b[2J\\r\\n"}};
+		{"{\"t\": \"\\u001b[2J\\r\\n\"}", "\\x1b[2J\\x0d\\n"}};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		json_t *o = json_loads(rows[i][0], 0, NULL);
 		AUTO(mem_freep) char *shown = safe_or_dash(o, "t");
