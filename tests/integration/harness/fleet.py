@@ -40,8 +40,8 @@ def config(server, lifetime, workers=1, tcp_port=None, authority=None, spare=Non
 class Pair:
     """A client and a server Envoy; the client is started once the server's port is known."""
 
-    def __init__(self, fleet, flavour, transport):
-        self.fleet, self.flavour, self.name = fleet, flavour, "%s-%s" % (flavour, transport)
+    def __init__(self, fleet, flavour, transport, name):
+        self.fleet, self.flavour, self.name = fleet, flavour, name
         self.place = (examples.Place(socket=fleet.leafcast.socket) if transport == "unix" else
                       examples.Place(port=fleet.port, credential=fleet.leafcast.folder))
         self.server = self._envoy("server", {10443: 0, 8080: fleet.backend.port})
@@ -87,7 +87,10 @@ class Fleet:
         self.pairs = []
 
     def start_pairs(self, flavours, transports, period_s=0.2):
-        self.pairs = [Pair(self, f, t) for f in flavours for t in transports]
+        names = ["%s-%s" % (f, t) for f in flavours for t in transports]
+        names = [n if n not in names[:i] else "%s-%d" % (n, i) for i, n in enumerate(names)]
+        kinds = [(f, t) for f in flavours for t in transports]
+        self.pairs = [Pair(self, f, t, name) for (f, t), name in zip(kinds, names)]
         for pair in self.pairs:
             pair.start_client()
         self.traffic = Traffic(period_s)
