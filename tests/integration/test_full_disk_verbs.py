@@ -1,5 +1,5 @@
-"""A disk that is full when an operator orders something, and in the middle of it: nothing is half done, the command says
-where it stands, and it goes on. The state folder is a small file system of its own."""
+"""A disk that is full when an operator orders something, and in the middle of it: nothing is half done, the command
+says where it stands, and it goes on. The state folder is a small file system of its own."""
 import os
 import subprocess
 import threading
@@ -188,8 +188,8 @@ def test_full_in_the_middle_of_a_revocation(disk, proxy):
     assert "not destroyed yet" in told["result"].stderr and "tried again" in told["result"].stderr
     assert served(server)["web"] != old
     disk.free()
-    wait.until(lambda: old not in versions(server, "web") and "secret.revoked" in server.cli("audit", "show").stdout, 60,
-               "the end of the revocation")
+    wait.until(lambda: old not in versions(server, "web"), 60, "the end of the old key")
+    wait.until(lambda: "secret.revoked" in server.cli("audit", "show").stdout, 60, "the record of it")
     server.kill()
     server.start()
     assert versions(server, "web") == [served(server)["web"]]

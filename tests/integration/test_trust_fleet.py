@@ -1,5 +1,5 @@
-"""Changes of trust and bad material under real Envoys with mutual TLS and traffic: nodes that do not answer or are away,
-a change that is paused, killed at each of its steps, a fleet of twenty, a version that no client accepts."""
+"""Changes of trust and bad material under real Envoys with mutual TLS and traffic: nodes that do not answer, or are
+away, a change that is paused, killed at each of its steps, a fleet of twenty, a version that no client accepts."""
 import json
 import re
 import signal
@@ -205,10 +205,12 @@ def test_twenty_are_given_new_keys_after_a_compromise(start, folder):
     assert all(handshakes(port, stolen, stolen["bundle"]) for port in ports)
     begun = time.monotonic()
     server.cli("compromise", "--authority", "mesh", "--yes")
-    wait.until(lambda: ended(fleet) and len(anchors(server)) == 1, 300, lambda: "the end: %s" % status(server), poll_s=1)
+    wait.until(lambda: ended(fleet) and len(anchors(server)) == 1, 300, lambda: "the end: %s" % status(server),
+               poll_s=1)
     print("twenty Envoys under the new root after %.1f s" % (time.monotonic() - begun))
     assert old not in anchors(server)
-    wait.until(lambda: all(s["acked"] == s["subscribers"] for s in server.status()["secrets"]), 60, "every secret ACKed")
+    wait.until(lambda: all(s["acked"] == s["subscribers"] for s in server.status()["secrets"]), 60,
+               "every secret ACKed")
     assert all(not after & before[key] for key, after in serials(fleet).items())
     fresh = files(server, folder / "new")
     for port in ports:
