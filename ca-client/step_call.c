@@ -102,12 +102,13 @@ struct http_call *step_call(struct step *s, const struct step_request *r, step_c
 
 /* --- certificates in answers --- */
 
-static struct fault *add_pem(const json_t *value, STACK_OF(X509) * ret)
+/* max: in ret, with those that are there already. */
+static struct fault *add_pem(const json_t *value, int max, STACK_OF(X509) * ret)
 {
 	const char *text = json_string_value(value);
 	if (!text)
 		return fault_new(FAULT_CORRUPT, "its answer lacks a certificate");
-	struct fault *f = pem_read_certs(text, strlen(text), CREDENTIAL_CHAIN_MAX, ret);
+	struct fault *f = pem_read_certs(text, strlen(text), max - sk_X509_num(ret), ret);
 	return f ? fault_wrap(f, "a certificate in its answer") : NULL;
 }
 
@@ -120,11 +121,11 @@ struct fault *step_answer_chain(const json_t *root, STACK_OF(X509) * *ret)
 	if (json_array_size(list) > CREDENTIAL_CHAIN_MAX)
 		f = fault_new(FAULT_CORRUPT, "its chain has %zu certificates", json_array_size(list));
 	for (size_t i = 0; !f && i < json_array_size(list); i++)
-		f = add_pem(json_array_get(list, i), chain);
+		f = add_pem(json_array_get(list, i), CREDENTIAL_CHAIN_MAX, chain);
 	if (!f && !json_array_size(list))
-		f = add_pem(json_object_get(root, "crt"), chain);
+		f = add_pem(json_object_get(root, "crt"), CREDENTIAL_CHAIN_MAX, chain);
 	if (!f && !json_array_size(list) && json_object_get(root, "ca"))
-		f = add_pem(json_object_get(root, "ca"), chain);
+		f = add_pem(json_object_get(root, "ca"), CREDENTIAL_CHAIN_MAX, chain);
 	if (f)
 		sk_X509_pop_free(chain, X509_free);
 	else
@@ -149,7 +150,7 @@ struct fault *step_answer_roots(const json_t *root, struct anchors **ret)
 	if (json_array_size(list) == 0 || json_array_size(list) > ROOTS_SHOWN_MAX)
 		f = fault_new(FAULT_CORRUPT, "it shows %zu roots", json_array_size(list));
 	for (size_t i = 0; !f && i < json_array_size(list); i++)
-		f = add_pem(json_array_get(list, i), certs);
+		f = add_pem(json_array_get(list, i), ROOTS_SHOWN_MAX, certs);
 	return make_anchors(f, certs, ret);
 }
 
@@ -158,7 +159,7 @@ struct fault *step_answer_root(const json_t *root, const char *sha256, struct an
 	STACK_OF(X509) *certs = sk_X509_new_null();
 	struct cert_info info = {.sha256 = NULL};
 	invariant(certs);
-	struct fault *f = add_pem(json_object_get(root, "ca"), certs);
+	struct fault *f = add_pem(json_object_get(root, "ca"), CREDENTIAL_CHAIN_MAX, certs);
 	if (!f && sk_X509_num(certs) != 1)
 		f = fault_new(FAULT_CORRUPT, "it gives %d roots for one fingerprint", sk_X509_num(certs));
 	if (!f)

@@ -4,8 +4,10 @@
 #include <string.h>
 #include "base/anchors.h"
 #include "base/buf.h"
+#include "base/credential.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "ca-client/step_internal.h"
 #include "ca-client/step_jwe.h"
 #include "tests/fuzz/input.h"
@@ -17,7 +19,7 @@ static void check_chain(const json_t *root)
 	STACK_OF(X509) *chain = NULL;
 	struct fault *f = step_answer_chain(root, &chain);
 	invariant((f == NULL) == (chain != NULL));
-	invariant(!chain || sk_X509_num(chain) > 0);
+	invariant(!chain || (sk_X509_num(chain) > 0 && sk_X509_num(chain) <= CREDENTIAL_CHAIN_MAX));
 	fault_free(f);
 	sk_X509_pop_free(chain, X509_free);
 }
@@ -37,6 +39,7 @@ static void check_refusal(const json_t *root, int status)
 {
 	struct fault *f = step_answer_fault(status, root, -1);
 	invariant(f);
+	invariant(text_is_utf8(fault_text(f), strlen(fault_text(f))));
 	for (const char *at = fault_text(f); *at; at++)
 		invariant((unsigned char)*at >= ' ');
 	fault_free(f);

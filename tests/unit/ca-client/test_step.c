@@ -162,6 +162,18 @@ static void every_error_has_its_class(void **state)
 	rig_issue_well(r);
 }
 
+/* A JSON text with the same certificate so many times. */
+static void add_many(struct buf *b, const struct rig *r, int count)
+{
+	struct buf one = BUF_INIT;
+	rig_add_json_pem(&one, r->leaf);
+	buf_add_text(b, "\"");
+	for (int i = 0; i < count; i++)
+		buf_add(b, one.data + 1, one.len - 2);
+	buf_add_text(b, "\"");
+	buf_free(&one);
+}
+
 static void malformed_answers_are_refused(void **state)
 {
 	struct rig *r = *state;
@@ -185,6 +197,14 @@ static void malformed_answers_are_refused(void **state)
 	buf_add_text(&b, "]}");
 	rig_on(r, SIGN, 1, 201, buf_text(&b));
 	rig_issue_fails(r, FAULT_CORRUPT, "its chain has 17 certificates");
+	buf_truncate(&b, 0);
+	buf_add_text(&b, "{\"crt\":"); /* each of them within the bound, but not both */
+	add_many(&b, r, CREDENTIAL_CHAIN_MAX / 2 + 1);
+	buf_add_text(&b, ",\"ca\":");
+	add_many(&b, r, CREDENTIAL_CHAIN_MAX / 2 + 1);
+	buf_add_text(&b, "}");
+	rig_on(r, SIGN, 1, 201, buf_text(&b));
+	rig_issue_fails(r, FAULT_INVALID, "too many certificates");
 	buf_truncate(&b, 0);
 	buf_add_text(&b, "{\"x\":\"");
 	memset(buf_extend(&b, 1100 * 1024), 'x', 1100 * 1024);
