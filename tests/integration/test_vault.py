@@ -279,6 +279,23 @@ def test_a_restart_sealed_and_unsealed(folder):
     assert len(logged(server, "authority.logged_in")) == 1      # the token was kept on both sides
 
 
+@pytest.mark.first
+@pytest.mark.timeout(240)
+def test_a_cluster_whose_leader_changes(folder):
+    """Asked at the standby, which hands on; then that one leads."""
+    first = folder.ending(OpenBao(folder / "first", persistent=True)).start().with_pki()
+    second = folder.ending(OpenBao(folder / "second", persistent=True)).start(unseal=False).join(first)
+    auth = first.approle_login()
+    server = leafcast(folder, authority(second, auth)).start()
+    rotate(server)
+    second.lead_after(first)
+    wait.until(lambda: rotate(server, code=None).returncode == 0, 60, lambda: server.process.tail(), poll_s=0.2)
+    held = version(server)
+    wait.until(lambda: rotate(server, code=None).returncode == 0, 60, lambda: server.process.tail(), poll_s=0.2)
+    assert version(server) != held
+    assert leaf(server, folder).issuer.rfc4514_string() == "CN=Root 1"
+
+
 def test_a_quota_is_respected_and_nothing_asked_twice(folder, bao):
     """40 names against 10 requests a second: each is signed once, by one login."""
     names = ["n%d" % i for i in range(40)]

@@ -32,6 +32,7 @@ class OpenBao:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.persistent, self.process = ports.free(), persistent, None
+        self.cluster_port = ports.free()
         self.address = "https://localhost:%d" % self.port
         self.token, self.unseal_key, self.namespace = ROOT_TOKEN, None, None
         self.authority = pki.authority("Server Root")
@@ -49,8 +50,10 @@ class OpenBao:
         if self.persistent:
             data = self.folder / "data"
             data.mkdir(exist_ok=True)
-            config.update(storage={"raft": {"path": str(data), "node_id": "one"}}, api_addr=self.address,
-                          cluster_addr="https://127.0.0.1:%d" % ports.free())
+            cluster = "127.0.0.1:%d" % self.cluster_port
+            listener["tcp"]["cluster_address"] = cluster
+            config.update(storage={"raft": {"path": str(data), "node_id": str(self.port)}}, api_addr=self.address,
+                          cluster_addr="https://" + cluster)
         path = self.folder / "server.json"
         path.write_text(json.dumps(config))
         return path
@@ -82,6 +85,24 @@ class OpenBao:
             self.token, self.unseal_key = made["root_token"], made["keys_base64"][0]
         self.ask("PUT", "sys/unseal", {"key": self.unseal_key}, token=None)
         wait.until(lambda: self.health() == 200, START_S, "OpenBao unsealed")
+
+    def join(self, leader):
+        """Become a second node of the leader's cluster; both are persistent, and this one was started sealed."""
+        self.post("sys/storage/raft/join", leader_api_addr=leader.address, leader_ca_cert=leader.authority.pem().decode())
+        self.token, self.unseal_key = leader.token, leader.unseal_key
+        # Unsealed is what it is once the leader has answered its challenge; a standby is 429.
+        wait.until(lambda: self.ask("PUT", "sys/unseal", {"key": self.unseal_key}, token=None) and self.health() == 429,
+                   START_S, lambda: "a standby:\n" + self.process.tail(), poll_s=0.2)
+        return self
+
+    def lead_after(self, leader):
+        """The leader steps down, once this node has a vote (ten seconds after it joined)."""
+        def voters():
+            listed = leader.ask("GET", "sys/storage/raft/configuration")["data"]["config"]["servers"]
+            return all(server["voter"] for server in listed)
+        wait.until(voters, 3 * START_S, "two voters", poll_s=0.2)
+        leader.ask("PUT", "sys/step-down", {})
+        wait.until(lambda: self.health() == 200, 3 * START_S, lambda: "a new leader:\n" + self.process.tail(), poll_s=0.2)
 
     def stop(self):
         self.process.terminate()
