@@ -211,7 +211,10 @@ static void on_compared(void *arg, struct fault *f, const struct store_audit_pag
 		if (e->seq > page->head.seq || (here && !audit_hash_equal(&page->records[0].hash, &e->hash)))
 			f = other_trail(e);
 	}
-	if (a->path && strcmp(a->path, e->path) == 0 && !f) {
+	if (!text_same(a->path, e->path)) {
+		fault_ignore(f, "that file is not ours any more");
+		f = NULL;
+	} else if (!f) {
 		a->written = e->seq;
 		a->is_known = true;
 	}
@@ -245,7 +248,7 @@ static void on_visited(void *arg)
 	struct visit *v = arg;
 	struct audit_file *a = v->owner;
 	struct fault *f = v->fault;
-	bool is_mine = a->path && strcmp(a->path, v->path) == 0;
+	bool is_mine = text_same(a->path, v->path);
 	if (!is_mine) { /* a reload named another one meanwhile */
 		fault_ignore(f, "that file is not ours any more");
 		a->busy = false;
