@@ -59,7 +59,7 @@ static struct fault *apply(sqlite3 *db, const struct store_migrations *m, size_t
 
 struct fault *store_schema_check(sqlite3 *db, const struct store_migrations *m, bool *ret_is_empty)
 {
-	int64_t application, version, tables;
+	int64_t application, version, tables, programs;
 	TRY(store_sql_int(db, "PRAGMA application_id", &application));
 	TRY(store_sql_int(db, "PRAGMA user_version", &version));
 	TRY(store_sql_int(db, "SELECT count(*) FROM sqlite_schema", &tables));
@@ -71,6 +71,11 @@ struct fault *store_schema_check(sqlite3 *db, const struct store_migrations *m, 
 		return fault_new(FAULT_INVALID,
 			"its schema version is %" PRId64 ", and this leafcast knows up to %zu: a newer one wrote it",
 			version, m->count);
+	/* Views, triggers and virtual tables run what a stranger wrote, without an end where he likes. */
+	TRY(store_sql_int(db, "SELECT count(*) FROM sqlite_schema WHERE type NOT IN ('table', 'index') OR rootpage = 0",
+		&programs));
+	if (programs)
+		return fault_new(FAULT_INVALID, "it holds views, triggers or virtual tables, and leafcast makes none");
 	*ret_is_empty = is_empty;
 	return NULL;
 }

@@ -140,6 +140,25 @@ static void test_refusals(void **arg)
 	expect_refused(db, "its schema version is -1");
 }
 
+/* What runs when a table is read or written is not ours. */
+static void test_programs_are_refused(void **arg)
+{
+	sqlite3 *db = *arg;
+	static const char *const rows[][2] = {{"CREATE VIEW v AS SELECT 1", "DROP VIEW v"},
+		{"CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM audit; END", "DROP TRIGGER t"}};
+	bool empty;
+	update(db, store_migrations());
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_null(store_sql_run(db, rows[i][0]));
+		struct fault *f = store_schema_check(db, store_migrations(), &empty);
+		assert_non_null(f);
+		assert_int_equal(fault_code(f), FAULT_INVALID);
+		fault_free(f);
+		assert_null(store_sql_run(db, rows[i][1]));
+		assert_null(store_schema_check(db, store_migrations(), &empty));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_steps_in_order_with_content, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_failing_step_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_programs_are_refused, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
