@@ -67,13 +67,23 @@ static struct fault *open_file(const char *path, sqlite3 **ret)
 	return NULL;
 }
 
+/* A table or column that is not there shows as an error of ours; here it is the file's. */
+static struct fault *blame_file(struct fault *f)
+{
+	if (!f || fault_code(f) != FAULT_INTERNAL)
+		return f;
+	struct fault *its = fault_new(FAULT_CORRUPT, "its tables are not as leafcast makes them: %s", fault_text(f));
+	fault_free(f);
+	return its;
+}
+
 struct fault *store_check_file(const char *path, struct store_content *ret)
 {
 	AUTO(close_sqlp) sqlite3 *db = NULL;
 	struct store_content content;
 	struct fault *f = open_file(path, &db);
 	if (!f)
-		f = check(db, &content);
+		f = blame_file(check(db, &content));
 	if (f)
 		return fault_wrap(f, "%s", path);
 	*ret = content;
@@ -100,5 +110,5 @@ struct fault *store_check_key(const char *path, const struct secret *kek)
 {
 	AUTO(close_sqlp) sqlite3 *db = NULL;
 	TRY(open_file(path, &db));
-	return check_key(db, kek);
+	return blame_file(check_key(db, kek));
 }
