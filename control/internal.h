@@ -518,6 +518,10 @@ int64_t audit_file_behind(const struct control *c); /* records that it lacks; -1
 void start_check_ready(struct control *c);
 void control_make_exact_entries(struct control *c);
 
+/* load.c */
+/** What the store holds, into entries and orders; its upkeep begins. */
+MUST_USE struct fault *control_load(struct control *c);
+
 /* meters.c */
 void meters_issued(struct control *c, const char *authority, const struct fault *f); /* f NULL: accepted */
 void meters_denied(struct control *c);
