@@ -13,12 +13,12 @@ struct counted_node {
 };
 
 /* How much of a text is kept: up to a NUL, whole characters only. */
-static size_t kept(const char *text, size_t len)
+static size_t kept(const char *text, size_t len, size_t max)
 {
 	size_t n = len ? strnlen(text, len) : 0;
-	if (n <= NODE_TEXT_MAX)
+	if (n <= max)
 		return n;
-	n = NODE_TEXT_MAX;
+	n = max;
 	while (n && ((unsigned char)text[n] & 0xc0) == 0x80)
 		n--;
 	return n;
@@ -35,10 +35,11 @@ static char *put_text(char **at, const char *text, size_t len)
 }
 
 struct node *node_new(const char *id, size_t id_len, const char *cluster, size_t cluster_len, const char *user_agent,
-	size_t user_agent_len, const uint32_t version[3])
+	size_t user_agent_len, const uint32_t version[3], size_t text_max)
 {
-	size_t id_kept = kept(id, id_len), cluster_kept = kept(cluster, cluster_len),
-	       user_agent_kept = kept(user_agent, user_agent_len);
+	size_t max = text_max < NODE_TEXT_MAX ? text_max : NODE_TEXT_MAX;
+	size_t id_kept = kept(id, id_len, max), cluster_kept = kept(cluster, cluster_len, max),
+	       user_agent_kept = kept(user_agent, user_agent_len, max);
 	struct counted_node *c = mem_calloc(1, sizeof *c + id_kept + cluster_kept + user_agent_kept + 3);
 	char *at = c->texts;
 	ref_init(&c->ref);

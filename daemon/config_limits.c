@@ -1,4 +1,5 @@
 /* daemon/config_limits.c - the limits: what clients may use, each with a default that does not hinder one Envoy. */
+#include "control/node.h"
 #include "daemon/config.h"
 #include "daemon/config_parts.h"
 
@@ -64,6 +65,15 @@ static const struct field limit_fields[] = {
 		.initial = "4194304",
 		.restart = true,
 		.help = "bytes of one request; a larger one ends its stream with RESOURCE_EXHAUSTED"},
+	{.key = "node_bytes",
+		.type = FIELD_NUMBER,
+		FIELD_AT(struct config, limits.node_bytes),
+		.min = 32,
+		.max = NODE_TEXT_MAX,
+		.initial = "256",
+		.restart = true,
+		.help = "bytes that are kept of a node's id, cluster and user agent, each; nodes whose ids differ "
+			"beyond are one"},
 	{.key = "memory_bytes",
 		.type = FIELD_NUMBER,
 		FIELD_AT(struct config, limits.memory_bytes),

@@ -38,7 +38,7 @@ static struct fault *take_request(struct call *c, const struct request *r)
 	bool secret;
 	TRY(request_type_ok(r, false, &secret));
 	if (r->has_node)
-		TRY(request_node(r, &f->node));
+		TRY(request_node(r, c->worker->server->o.limits.node_bytes, &f->node));
 	f->interests = mem_array(struct interest *, r->names_count);
 	pace_charge(c, r->names_count);
 	for (size_t i = 0; i < r->names_count; i++)

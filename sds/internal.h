@@ -218,7 +218,7 @@ enum limit {
 	LIMIT_UNANSWERED_REOFFER,
 	LIMIT_UNANSWERED_CLOSE,
 	LIMIT_CONNECTION_AGE,
-	LIMIT_NODE_BYTES, /* no key of the config: NODE_TEXT_MAX */
+	LIMIT_NODE_BYTES,
 	LIMIT_CONNECTIONS_PER_SECOND,
 	LIMIT_RESETS_PER_SECOND,
 	LIMIT_FLOOD, /* no key: a worker was kept from everybody else, or who did so comes again */

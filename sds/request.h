@@ -41,8 +41,8 @@ void request_done(struct request *r);
 /** Is it about secrets? On SDS methods an empty type_url is Secret and another one INVALID; on ADS (ads) an empty one
  * is INVALID, and *ret_secret is false for another: ignore it. */
 MUST_USE struct fault *request_type_ok(const struct request *r, bool ads, bool *ret_secret);
-/** The Node, trimmed. INVALID: malformed. The caller owns *ret. */
-MUST_USE struct fault *request_node(const struct request *r, struct node **ret);
+/** The Node, trimmed, its texts cut at text_max bytes. INVALID: malformed. The caller owns *ret. */
+MUST_USE struct fault *request_node(const struct request *r, size_t text_max, struct node **ret);
 /** A client's error text without key material: PEM blocks, base64 runs and text dumps of secrets are cut, control
  *  characters escaped, at most 512 bytes. The caller owns it. */
 char *request_redact(struct view text);

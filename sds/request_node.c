@@ -56,7 +56,7 @@ static struct fault *take_field(struct kept *k, const struct wire_field *f)
 	}
 }
 
-struct fault *request_node(const struct request *r, struct node **ret)
+struct fault *request_node(const struct request *r, size_t text_max, struct node **ret)
 {
 	struct kept k = {{"", 0}, {"", 0}, {"", 0}, {0}};
 	struct wire_reader rest;
@@ -66,6 +66,7 @@ struct fault *request_node(const struct request *r, struct node **ret)
 		TRY(take_field(&k, &f));
 	if (rest.bad)
 		return request_malformed("node");
-	*ret = node_new(k.id.at, k.id.len, k.cluster.at, k.cluster.len, k.user_agent.at, k.user_agent.len, k.version);
+	*ret = node_new(
+		k.id.at, k.id.len, k.cluster.at, k.cluster.len, k.user_agent.at, k.user_agent.len, k.version, text_max);
 	return NULL;
 }

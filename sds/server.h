@@ -28,6 +28,7 @@ struct sds_limits {
 	size_t names_per_stream;
 	size_t names_per_request;
 	size_t message_bytes;	    /* of one request; at most 1 GiB */
+	size_t node_bytes;	    /* kept of a node's id, cluster and user agent, each; at most NODE_TEXT_MAX */
 	size_t memory_bytes;	    /* what gRPC may hold for all peers; 0: half of the machine's, or of the cgroup's */
 	size_t streams_per_second;  /* of one connection; five seconds' worth at once. More are read later */
 	size_t requests_per_second; /* likewise; a name that is subscribed to counts as a request */

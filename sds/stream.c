@@ -132,8 +132,9 @@ static struct fault *take_node(struct stream *s, const struct request *r)
 		return NULL; /* a later node changes nothing: it is a claim, and the first one stands */
 	if (!r->has_node)
 		return fault_new(FAULT_INVALID, "the first request of a stream must carry a node (node.id)");
-	TRY(request_node(r, &n));
-	if (strlen(n->id) == NODE_TEXT_MAX || strlen(n->cluster) == NODE_TEXT_MAX)
+	size_t max = s->call->worker->server->o.limits.node_bytes;
+	TRY(request_node(r, max, &n));
+	if (strlen(n->id) == max || strlen(n->cluster) == max)
 		limit_hit(s->call, LIMIT_NODE_BYTES); /* it was cut: nodes that differ beyond are one to us */
 	s->node = conn_intern_node(s->call->conn, n);
 	int64_t left = call_identity_left_ms(s->call);

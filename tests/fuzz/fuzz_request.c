@@ -173,7 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	fault_free(request_type_ok(&r, data[0] & 2, &secret));
 	if (r.has_node) {
 		struct node *n = NULL;
-		f = request_node(&r, &n);
+		f = request_node(&r, NODE_TEXT_MAX, &n);
 		invariant((f != NULL) == (n == NULL));
 		invariant(!n || (strlen(n->id) <= NODE_TEXT_MAX && text_is_utf8(n->id, strlen(n->id))));
 		fault_free(f);

@@ -324,6 +324,7 @@ struct sds_limits rig_limits(void)
 		.unanswered_reoffer_ms = 300000,
 		.unanswered_close_ms = 900000,
 		.message_bytes = 4 << 20,
+		.node_bytes = 256,
 		.memory_bytes = RIG_MEMORY_BYTES,
 		.fetch_wait_ms = 300};
 }

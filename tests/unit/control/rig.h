@@ -332,7 +332,7 @@ static inline void rig_report(struct rig *r, unsigned what, unsigned uid, const 
 	p->name = mem_strdup(name);
 	p->identity = identity_new_unix(uid, uid, 1);
 	const char *node = r->node ? r->node : "node-1";
-	p->node = node_new(node, strlen(node), "c", 1, "envoy", 5, (const uint32_t[3]){1, 40, 0});
+	p->node = node_new(node, strlen(node), "c", 1, "envoy", 5, (const uint32_t[3]){1, 40, 0}, 256);
 	if (r->held)
 		(void)snprintf(p->held_version, sizeof p->held_version, "%s", r->held);
 	p->push_to_ack_ms = 1;

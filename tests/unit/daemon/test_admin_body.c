@@ -127,7 +127,7 @@ static void nodes(void **state)
 	assert_int_equal(strlen(node), NODE_TEXT_MAX);
 	json_decref(o);
 	o = with_text("node", NODE_TEXT_MAX + 1);
-	expect_fault(admin_node(o, &node), FAULT_INVALID, "at most 256 bytes");
+	expect_fault(admin_node(o, &node), FAULT_INVALID, "at most 1024 bytes");
 	json_decref(o);
 	o = object("{\"node\": null}");
 	expect_fault(admin_node(o, &node), FAULT_INVALID, "\"node\"");

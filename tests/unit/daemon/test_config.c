@@ -47,7 +47,8 @@ static const char everything[] =
 	"streams_per_second_per_identity: 15, requests_per_second_per_identity: 16, "
 	"connections_per_second: 13, resets_per_second: 14, new_names_per_connection: 11, new_names_per_identity: 12, "
 	"unanswered_reoffer: 11s, unanswered_close: 12s, "
-	"connection_age: 1h, connection_age_grace: 13s, connection_idle: 14s, fetch_wait: 0s, message_bytes: 65536, "
+	"connection_age: 1h, connection_age_grace: 13s, connection_idle: 14s, node_bytes: 64, fetch_wait: 0s, "
+	"message_bytes: 65536, "
 	"memory_bytes: 16777216}\n"
 	"authorities:\n"
 	"  lab: {type: builtin, key: rsa-3072, common_name: Lab Root, max_in_flight: 7, rate: 50}\n"
@@ -105,6 +106,7 @@ static void test_settings(void **state)
 	assert_int_equal(c->limits.connection_age_ms, 3600000);
 	assert_int_equal(c->limits.connection_age_grace_ms, 13000);
 	assert_int_equal(c->limits.connection_idle_ms, 14000);
+	assert_int_equal(c->limits.node_bytes, 64);
 	assert_int_equal(c->limits.fetch_wait_ms, 0);
 	assert_int_equal(c->limits.message_bytes, 65536);
 	assert_int_equal(c->limits.memory_bytes, 16777216);
@@ -225,6 +227,7 @@ static void test_defaults(void **state)
 	assert_int_equal(c->limits.unanswered_close_ms, 900000);
 	assert_int_equal(c->limits.connection_age_ms, 0);
 	assert_int_equal(c->limits.connection_idle_ms, 0);
+	assert_int_equal(c->limits.node_bytes, 256);
 	assert_int_equal(c->limits.fetch_wait_ms, 10000);
 	assert_int_equal(c->limits.message_bytes, 4 << 20);
 	assert_int_equal(c->limits.memory_bytes, 0);

@@ -36,7 +36,7 @@ static struct node *node_of(struct buf *b)
 {
 	struct node *n = NULL;
 	const struct request r = {.has_node = true, .node = {(const char *)b->data, b->len}};
-	struct fault *f = request_node(&r, &n);
+	struct fault *f = request_node(&r, 256, &n);
 	if (f)
 		fail_msg("%s", fault_text(f));
 	buf_free(b);
@@ -149,7 +149,7 @@ static void test_broken(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct node *n = NULL;
 		const struct request r = {.has_node = true, .node = {rows[i].bytes, rows[i].len}};
-		AUTO(fault_freep) struct fault *f = request_node(&r, &n);
+		AUTO(fault_freep) struct fault *f = request_node(&r, 256, &n);
 		assert_non_null(f);
 		assert_int_equal(fault_code(f), FAULT_INVALID);
 		assert_string_equal(fault_text(f), rows[i].text);
