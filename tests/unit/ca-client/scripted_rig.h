@@ -38,6 +38,7 @@ enum { RULES_MAX = 40, SEEN_MAX = 400, ANY = -1 };
 
 struct rule {
 	const char *what; /* "POST /v1/pki/sign/mesh" */
+	const char *with; /* in the head of the request; NULL: whatever is there */
 	int left;	  /* how often it holds; ANY: always */
 	enum http_act act;
 	struct buf reply;
@@ -105,7 +106,7 @@ static enum http_act rig_serve(void *arg, const struct http_seen *s, struct buf 
 	size_t i = r->rule_count;
 	while (i-- > 0) {
 		struct rule *rule = &r->rules[i];
-		if (rule->left == 0 || strcmp(rule->what, what) != 0)
+		if (rule->left == 0 || strcmp(rule->what, what) != 0 || (rule->with && !strstr(s->head, rule->with)))
 			continue;
 		if (rule->left > 0)
 			rule->left--;
@@ -133,6 +134,16 @@ static inline void rig_on(struct rig *r, const char *what, int times, int status
 {
 	(void)pthread_mutex_lock(&r->lock);
 	http_server_reply(&rig_rule(r, what, times)->reply, status, "application/json", json);
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+/* Likewise, always, where the head of the request holds a text. */
+static inline void rig_on_with(struct rig *r, const char *what, const char *with, int status, const char *json)
+{
+	(void)pthread_mutex_lock(&r->lock);
+	struct rule *rule = rig_rule(r, what, ANY);
+	rule->with = with;
+	http_server_reply(&rule->reply, status, "application/json", json);
 	(void)pthread_mutex_unlock(&r->lock);
 }
 

@@ -11,7 +11,7 @@ static void one_login_for_all_who_wait(void **state)
 	struct got g[10];
 	rig_on(r, LOGIN, 1, 200, TOKEN("tok-old", 3600, true));
 	rig_start_well(r);
-	rig_on(r, SIGN, 10, 403, ERRORS("permission denied"));
+	rig_on_with(r, SIGN, "X-Vault-Token: tok-old\r\n", 403, ERRORS("permission denied"));
 	for (size_t i = 0; i < ARRAY_LEN(g); i++)
 		(void)rig_ask(r, &g[i], RIG_PATIENCE_MS);
 	for (size_t i = 0; i < ARRAY_LEN(g); i++) {
