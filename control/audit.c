@@ -19,16 +19,29 @@ static void set_text(json_t *o, const char *key, const char *value)
 	(void)json_object_set_new(o, key, json_string(safe));
 }
 
+/* A record on its own way to the store. */
+struct own_record {
+	struct control *control;
+	int64_t at_ms;
+	char *event, *text;
+};
+
 static void on_written(void *arg, struct fault *f)
 {
-	(void)arg;
-	if (f)
-		log_event(LOG_ERROR, "audit.unwritable", LF(f));
+	struct own_record *o = arg;
+	if (f) {
+		log_event(LOG_ERROR, "audit.unwritable", LS("record", o->event),
+			LS("effect", "it is written when the store can be"), LF(f));
+		audit_late_add(o->control, o->at_ms, o->event, o->text);
+	}
 	fault_free(f);
+	free(o->event);
+	free(o->text);
+	free(o);
 }
 
-static void add_record(struct control *c, struct store_tx *tx, const char *event, const char *entry,
-	const char *version, const char *by, const char *detail)
+/* The caller owns it. */
+static char *record_text(const char *entry, const char *version, const char *by, const char *detail)
 {
 	json_t *o = json_object();
 	set_text(o, "entry", entry);
@@ -38,18 +51,34 @@ static void add_record(struct control *c, struct store_tx *tx, const char *event
 	char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(o);
 	invariant(text);
-	store_tx_audit(tx, control_now_ms(c), event, text);
+	char *ours = mem_strdup(text);
 	json_memory_free_text(text);
-	audit_file_due(c);
+	return ours;
 }
 
 void audit_record(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
 	const char *by, const char *detail)
 {
-	struct store_tx *own = tx ? NULL : store_tx_new();
-	add_record(c, tx ? tx : own, event, entry, version, by, detail);
-	if (own)
-		store_commit(c->o.store, own, on_written, NULL);
+	char *text = record_text(entry, version, by, detail);
+	int64_t now = control_now_ms(c);
+	audit_file_due(c);
+	if (tx) {
+		store_tx_audit(tx, now, event, text);
+		free(text);
+		return;
+	}
+	struct own_record *o = mem_new(struct own_record);
+	*o = (struct own_record){c, now, mem_strdup(event), text};
+	tx = store_tx_new();
+	store_tx_audit(tx, now, event, text);
+	store_commit(c->o.store, tx, on_written, o);
+}
+
+void audit_missed(struct control *c, const char *event, const char *entry, const char *version, const char *by,
+	const char *detail)
+{
+	AUTO(mem_freep) char *text = record_text(entry, version, by, detail);
+	audit_late_add(c, control_now_ms(c), event, text);
 }
 
 void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,

@@ -50,6 +50,7 @@ static void on_watch(void *arg)
 	revocations_watch(c);
 	campaigns_watch(c);
 	trust_orders_watch(c);
+	audit_late_watch(c);
 	start_check_ready(c);
 	timer_start(c->watch, c->o.watch_ms);
 }
@@ -102,6 +103,7 @@ struct fault *control_new(const struct control_options *o, struct definitions *d
 	c->watch = timer_new(o->loop, on_watch, c);
 	c->meters = control_meters_new(c, o->metrics);
 	audit_file_new(c);
+	audit_late_new(c);
 	*ret = c;
 	TRY(control_load(c));
 	hooks_define(c, d);
@@ -248,6 +250,7 @@ static void free_control(struct control *c)
 	grants_free(c);
 	hooks_free(c);
 	audit_file_free(c);
+	audit_late_free(c);
 	verifiers_free(c);
 	mailbox_free(c->inbox.mailbox);
 	wakeup_free(c->wakeup);

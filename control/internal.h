@@ -251,6 +251,7 @@ struct control {
 	int64_t trust_used_ms;	     /* wall: when it was last looked which anchors are in use */
 	int64_t trust_settled_ms;    /* wall: proxies have come back after our start */
 	struct audit_file *audit_file;
+	struct audit_late *audit_late;
 	struct hook *hooks; /* LL */
 	unsigned hooks_running;
 	struct timer *hook_turn;
@@ -501,6 +502,16 @@ void audit_record(struct control *c, struct store_tx *tx, const char *event, con
 	const char *by, const char *detail); /* without the line in the log */
 void audit_note(struct control *c, struct store_tx *tx, const char *event, const char *entry, const char *version,
 	const char *by, const char *detail);
+/** What happened although its record could not be written: it is, when the store can be. */
+void audit_missed(struct control *c, const char *event, const char *entry, const char *version, const char *by,
+	const char *detail);
+
+/* audit_late.c: records that the store did not take, until it does */
+void audit_late_new(struct control *c);
+void audit_late_add(struct control *c, int64_t at_ms, const char *event, const char *text); /* copied */
+void audit_late_watch(struct control *c);
+size_t audit_late_count(const struct control *c);
+void audit_late_free(struct control *c);
 
 /* Log the head of the trail now, and each hour, so that one that was cut off since shows. */
 void audit_start(struct control *c);

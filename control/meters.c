@@ -90,6 +90,11 @@ static void collect_waiting(void *arg, struct metrics_sink *sink)
 	}
 }
 
+static void collect_audit_late(void *arg, struct metrics_sink *sink)
+{
+	metrics_emit(sink, NULL, (double)audit_late_count(arg));
+}
+
 static void collect_memory_only(void *arg, struct metrics_sink *sink)
 {
 	const struct control *c = arg;
@@ -268,6 +273,10 @@ struct control_meters *control_meters_new(struct control *c, struct metrics *m)
 		&(struct metrics_def){.name = "leafcast_versions_memory_only",
 			.help = "Versions served that the store could not take."},
 		collect_memory_only, c);
+	metrics_add_collected(m, METRICS_GAUGE,
+		&(struct metrics_def){.name = "leafcast_audit_records_waiting",
+			.help = "Audit records that the store could not take yet."},
+		collect_audit_late, c);
 	metrics_add_collected(m, METRICS_GAUGE,
 		&(struct metrics_def){.name = "leafcast_clock_doubted",
 			.help = "1 while nothing is issued because the clock contradicts what is known."},

@@ -15,6 +15,8 @@ struct publication {
 	bool is_news;				  /* another version than what was served until then */
 	struct past_version past[ENTRY_PAST_MAX]; /* of the entry, as they were before: when the store takes nothing */
 	size_t past_count;
+	const char *event; /* of the trail; static */
+	char *by;
 	control_done_fn *done;
 	void *arg;
 };
@@ -176,6 +178,7 @@ static void on_taken_in(void *arg, struct fault *f)
 	p->done(p->arg, f);
 	e->awaited--;
 	entry_drop_if_idle(e);
+	free(p->by);
 	free(p);
 }
 
@@ -192,6 +195,16 @@ static void catch_up_reload(struct entry *e)
 	e->withdrawn = false;
 	rotation_replan(e);
 	bundles_refresh(c);
+}
+
+/* Where a certificate came from, for the trail. The caller owns it; NULL: brought, or a bundle. */
+static char *provenance(const struct version *v)
+{
+	const struct cert_info *leaf = version_leaf(v);
+	if (!leaf || !version_authority(v))
+		return NULL;
+	return mem_printf(
+		"authority %s, profile %s, serial %s", version_authority(v), version_profile(v), leaf->serial);
 }
 
 static void on_stored(void *arg, struct fault *f)
@@ -219,6 +232,8 @@ static void on_stored(void *arg, struct fault *f)
 		log_event(LOG_ERROR, "store.unwritable", LS("secret", entry_key_text(e->key)),
 			LS("effect", "the renewal is served from memory; it is written when the store can be"), LF(f));
 		set_memory_only(e, true);
+		AUTO(mem_freep) char *detail = provenance(p->version);
+		audit_missed(c, p->event, entry_key_text(e->key), version_id(p->version), p->by, detail);
 		fault_free(f);
 		f = NULL;
 	} else if (!f) {
@@ -235,6 +250,7 @@ static void on_stored(void *arg, struct fault *f)
 		if (p->generation != e->generation)
 			catch_up_reload(e);
 		version_unref(p->version);
+		free(p->by);
 		free(p);
 	} else {
 		p->is_news = !e->current || strcmp(version_id(e->current), version_id(p->version)) != 0;
@@ -251,16 +267,6 @@ static void on_stored(void *arg, struct fault *f)
 	entry_drop_if_idle(e);
 }
 
-/* Where a certificate came from, for the trail. The caller owns it; NULL: brought, or a bundle. */
-static char *provenance(const struct version *v)
-{
-	const struct cert_info *leaf = version_leaf(v);
-	if (!leaf || !version_authority(v))
-		return NULL;
-	return mem_printf(
-		"authority %s, profile %s, serial %s", version_authority(v), version_profile(v), leaf->serial);
-}
-
 void publish_version(
 	struct entry *e, struct version *v, const char *event, const char *by, control_done_fn *done, void *arg)
 {
@@ -268,6 +274,8 @@ void publish_version(
 	p->entry = e;
 	p->version = v;
 	p->generation = e->generation;
+	p->event = event;
+	p->by = by ? mem_strdup(by) : NULL;
 	p->done = done;
 	p->arg = arg;
 	e->committing = true;

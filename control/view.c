@@ -151,6 +151,8 @@ void control_add_troubles(const struct control *c, struct buf *ret)
 	if (c->memory_only)
 		buf_printf(ret, "; versions served from memory alone, because the store cannot be written: %zu",
 			c->memory_only);
+	if (audit_late_count(c))
+		buf_printf(ret, "; audit records that wait for the store: %zu", audit_late_count(c));
 	if (c->clock_said_ms)
 		buf_add_text(ret, "; the clock is doubted, and nothing is issued until it agrees");
 }

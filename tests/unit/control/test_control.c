@@ -411,6 +411,29 @@ static void let_files_grow(bool on)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
 }
 
+struct records {
+	const char *event, *text;
+	size_t count;
+	bool done;
+};
+
+static void see_records(void *arg, struct fault *f, const struct store_audit_page *page)
+{
+	struct records *n = arg;
+	assert_null(f);
+	for (size_t i = 0; i < page->count; i++)
+		n->count += strcmp(page->records[i].event, n->event) == 0 && strstr(page->records[i].detail, n->text);
+	n->done = true;
+}
+
+static size_t records_of(struct rig *r, const char *event, const char *text)
+{
+	struct records n = {event, text, 0, false};
+	control_audit_read(r->control, 0, 1000, see_records, &n);
+	rig_until(r, n.done);
+	return n.count;
+}
+
 /* design: invariant 5, and what stands in its place while the disk is full: the renewal of what is granted goes on in
  * memory and is written later; what is new is refused. */
 static void a_full_disk_stops_what_is_new_alone(void **state)
@@ -426,6 +449,12 @@ static void a_full_disk_stops_what_is_new_alone(void **state)
 	assert_null(r->fault);
 	assert_int_equal(rig_times(r, TOLD_PUBLISH, "web"), times + 1);
 	assert_int_equal(control_memory_only(r->control), 1);
+	char between[33];
+	(void)snprintf(between, sizeof between, "%s", rig_last(r, TOLD_PUBLISH, "web")->version);
+	r->done = false;
+	control_rotate(r->control, "web", "uid 0", rig_on_done, r);
+	rig_until(r, r->done);
+	assert_null(r->fault);
 	r->done = false;
 	control_put_certificate(r->control, "new", c, "uid 0", rig_on_done, r);
 	rig_until(r, r->done);
@@ -442,6 +471,10 @@ static void a_full_disk_stops_what_is_new_alone(void **state)
 	rig_until(r, control_memory_only(r->control) == 0);
 	rig_until(r, rig_last(r, TOLD_PUBLISH, "default{uid=7}"));
 	log_set_fd(2);
+	/* Nothing that happened meanwhile is missing in the trail, and nothing is there twice. */
+	rig_until(r, records_of(r, "secret.rotate_ordered", "") == 2);
+	assert_int_equal(records_of(r, "secret.issued", between), 1);
+	assert_int_equal(records_of(r, "secret.issued", rig_last(r, TOLD_PUBLISH, "web")->version), 1);
 	char version[33];
 	(void)snprintf(version, sizeof version, "%s", rig_last(r, TOLD_PUBLISH, "web")->version);
 	rig_stop(r);
