@@ -123,7 +123,7 @@ def test_a_full_disk(folder, disk):
     assert newest["mesh-roots"] == root
     disk.empty()
     until_caught_up(server, mark)
-    assert healthz(server) == "ok\n"
+    wait.until(lambda: healthz(server) == "ok\n", 60, lambda: healthz(server))
     server.cli("put", "other", *pem(folder))
     assert server.cli("audit", "verify").returncode == 0
     server.kill()
