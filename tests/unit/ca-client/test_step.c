@@ -227,7 +227,7 @@ static void lost_slow_and_half_open_connections(void **state)
 	static const char *const stuck[] = {"", "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"crt\""};
 	for (size_t i = 0; i < ARRAY_LEN(stuck); i++) {
 		rig_on_raw(r, SIGN, 1, HTTP_ACT_HANG, stuck[i]);
-		(void)rig_ask(r, &g, 100);
+		(void)rig_ask(r, &g, 1500); /* enough for the server to see it */
 		rig_until(r, g.times);
 		assert_true(fault_is_retryable(g.fault));
 		expect_fault(g.fault, FAULT_TIMEOUT, "");
