@@ -133,7 +133,7 @@ struct authority *authority_find(struct control *c, const char *name)
 
 static int64_t mono_ms(const struct authority *a)
 {
-	return clock_mono_ms(a->control->o.clock);
+	return control_mono_ms(a->control);
 }
 
 /* go() may lead back in here. */

@@ -109,14 +109,6 @@ void campaign_load(struct control *c, const char *fact, int64_t value)
 		find_or_add(c, fact + sizeof PREFIX_OVER - 1)->over_ms = within(value, CONTROL_OVER_MAX_MS);
 }
 
-static void replan_all(struct control *c)
-{
-	for (struct entry *e = c->entries, *next; e; e = next) {
-		next = e->hh.next;
-		rotation_replan(e);
-	}
-}
-
 void campaign_begin(struct control *c, const char *authority, int64_t over_ms, struct store_tx *tx)
 {
 	struct campaign *k = find_or_add(c, authority);
@@ -126,7 +118,7 @@ void campaign_begin(struct control *c, const char *authority, int64_t over_ms, s
 	k->over_ms = over_ms;
 	store_tx_put_fact(tx, at, k->ordered_ms);
 	store_tx_put_fact(tx, over, over_ms);
-	replan_all(c);
+	rotation_replan_all(c);
 }
 
 bool campaign_is_under_way(struct control *c, const char *authority)
@@ -150,7 +142,7 @@ static void on_ordered(void *arg, struct fault *f)
 		struct campaign *k = find_or_add(o->control, o->authority);
 		k->ordered_ms = o->ordered_ms;
 		k->over_ms = o->over_ms;
-		replan_all(o->control);
+		rotation_replan_all(o->control);
 	}
 	o->done(o->arg, f);
 	free(o->authority);
@@ -194,7 +186,7 @@ static void on_finished(void *arg, struct fault *f)
 	else
 		log_event(LOG_INFO, "campaign.finished", LS("authority", e->authority));
 	if (k && f)
-		k->again_at_ms = clock_mono_ms(e->control->o.clock) + AGAIN_MS;
+		k->again_at_ms = control_mono_ms(e->control) + AGAIN_MS;
 	if (k)
 		k->ending = false;
 	if (k && !f && k->ordered_ms == e->ordered_ms)
@@ -251,8 +243,7 @@ void campaigns_watch(struct control *c)
 		return;
 	LL_FOREACH_SAFE (c->campaigns, k, next) {
 		struct control_campaign n;
-		if (k->ending || clock_mono_ms(c->o.clock) < k->again_at_ms ||
-			trust_order_holds_campaign(c, k->authority))
+		if (k->ending || control_mono_ms(c) < k->again_at_ms || trust_order_holds_campaign(c, k->authority))
 			continue;
 		forget_idle(c, k);
 		count(c, k, &n);

@@ -20,7 +20,7 @@ static bool is_alone(const struct authority *a)
 static struct clock_facts facts_of(const struct control *c, const struct authority *a, int64_t lifetime_ms)
 {
 	return (struct clock_facts){.wall_ms = control_now_ms(c),
-		.mono_ms = clock_mono_ms(c->o.clock),
+		.mono_ms = control_mono_ms(c),
 		.built_ms = c->o.built_ms,
 		.newest_ms = c->newest_ms,
 		.tolerance_ms = builtin_backdate_ms(lifetime_ms),
@@ -80,7 +80,7 @@ static int64_t newest(const struct control *c)
 
 void clock_begin(struct control *c)
 {
-	clock_guard_init(&c->clock_guard, control_now_ms(c), clock_mono_ms(c->o.clock));
+	clock_guard_init(&c->clock_guard, control_now_ms(c), control_mono_ms(c));
 	c->newest_ms = newest(c);
 }
 
@@ -93,7 +93,7 @@ void clock_received(struct control *c, const struct version *v)
 void clock_watch(struct control *c)
 {
 	int64_t slept = loop_catch_up(c->o.loop), now = control_now_ms(c);
-	int64_t jump = clock_guard_look(&c->clock_guard, now, clock_mono_ms(c->o.clock));
+	int64_t jump = clock_guard_look(&c->clock_guard, now, control_mono_ms(c));
 	bool was_held = c->clock_held > 0;
 	c->newest_ms = newest(c);
 	if (slept)
@@ -116,5 +116,5 @@ void clock_watch(struct control *c)
 int64_t clock_received_mono_ms(const struct control *c, const struct version *v)
 {
 	int64_t age = control_now_ms(c) - version_received_at_ms(v);
-	return clock_mono_ms(c->o.clock) - (age > 0 ? age : 0);
+	return control_mono_ms(c) - (age > 0 ? age : 0);
 }

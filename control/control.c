@@ -21,6 +21,11 @@ int64_t control_now_ms(const struct control *c)
 	return clock_wall_ms(c->o.clock);
 }
 
+int64_t control_mono_ms(const struct control *c)
+{
+	return clock_mono_ms(c->o.clock);
+}
+
 uint64_t control_next_seq(struct control *c)
 {
 	return ++c->seq;

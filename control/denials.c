@@ -64,10 +64,10 @@ static void again(struct denial *d, int64_t now_ms)
 	shares_touch(&d->share);
 }
 
-static void tell(struct control *c, const struct denial *d, int64_t now_ms)
+static void tell(struct control *c, const struct denial *d)
 {
 	uint64_t unsaid;
-	if (!share_may_speak(&d->share, now_ms, &unsaid))
+	if (!share_may_speak(&d->share, control_mono_ms(c), &unsaid))
 		return;
 	log_event(LOG_WARN, "policy.denied", LS("identity", d->identity), LS("secret", d->name), LS("node", d->node),
 		LS("hint", d->hint), LI("unsaid", unsaid));
@@ -97,7 +97,7 @@ void denial_note(struct control *c, const struct identity *i, const char *name, 
 	d->count = 1;
 	HASH_ADD_KEYPTR(hh, c->denials, d->key, key.len, d);
 	shares_add(&c->denial_shares, identity_key(i), &d->share);
-	tell(c, d, now);
+	tell(c, d);
 }
 
 void denials_free(struct control *c)

@@ -130,7 +130,7 @@ bool grant_note(struct control *c, const struct identity *i, const struct entry 
 		return true;
 	}
 	g = add(c, id, identity_key(i));
-	if (!share_may_speak(&g->share, control_now_ms(c), &unsaid)) {
+	if (!share_may_speak(&g->share, control_mono_ms(c), &unsaid)) {
 		grant_end(c, g);
 		return false;
 	}

@@ -72,7 +72,7 @@ static void note(struct hook *h, enum hook_event event, const struct entry *e)
 		event, entry_key_name(e->key), entry_key_text(e->key), e->kind, e->current, error, control_now_ms(c));
 	if (!hook_queue_put(&h->queue, f)) {
 		meters_hook_missed(c, h->name);
-		if (quiet_passes(&h->full, clock_mono_ms(c->o.clock), &unsaid))
+		if (quiet_passes(&h->full, control_mono_ms(c), &unsaid))
 			log_event(LOG_ERROR, "hook.queue_full", LS("hook", h->name), LI("waiting", h->queue.count),
 				LI("unsaid", unsaid), LS("effect", "the next run is told how many events were missed"));
 	}
@@ -147,7 +147,7 @@ static void tell(const struct hook *h, const struct ending *end, const struct ch
 	add_said(h, r, &said);
 	log_event(ok ? LOG_INFO : LOG_WARN, event, LS("hook", h->name), LS("for", hook_event_name(f->event)),
 		LS("secret", f->entry), LS("version", f->version), LI("events", f->events), LS("end", end->text),
-		LI("took_ms", clock_mono_ms(c->o.clock) - h->began_ms), LS("said", buf_text(&said)));
+		LI("took_ms", control_mono_ms(c) - h->began_ms), LS("said", buf_text(&said)));
 	AUTO(mem_freep) char *by = mem_printf("hook %s", h->name);
 	AUTO(mem_freep) char *detail = mem_printf("%s: %s", hook_event_name(f->event), end->text);
 	audit_record(c, NULL, event, f->entry, f->version, by, detail);
@@ -203,7 +203,7 @@ static void run(struct hook *h)
 		return;
 	h->queue.missed = 0;
 	h->is_mute = false;
-	h->began_ms = clock_mono_ms(c->o.clock);
+	h->began_ms = control_mono_ms(c);
 	for (size_t i = 0; i < d->command_count; i++)
 		argv[i] = d->command[i];
 	child_env_inherit(&env, (const char *const *)d->environment, d->environment_count);

@@ -262,6 +262,7 @@ struct control {
 };
 
 int64_t control_now_ms(const struct control *c); /* wall */
+int64_t control_mono_ms(const struct control *c);
 uint64_t control_next_seq(struct control *c);
 
 /* entries.c: the table */

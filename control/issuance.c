@@ -55,7 +55,7 @@ static void finish(struct issuance *i, struct fault *f, struct credential *c)
 
 static int64_t mono_ms(const struct issuance *i)
 {
-	return clock_mono_ms(i->control->o.clock);
+	return control_mono_ms(i->control);
 }
 
 static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)

@@ -327,7 +327,7 @@ bool quarantine_judge_ack(struct control *c, const struct report *r, struct entr
 bool quarantine_may_speak(struct control *c, const struct report *r, const struct entry *e, uint64_t *ret_unsaid)
 {
 	const struct quarantined *q = find_report(c, r, e, r->nacked_version);
-	int64_t now = control_now_ms(c);
+	int64_t now = control_mono_ms(c);
 	return q ? share_may_speak(&q->share, now, ret_unsaid) : quiet_passes(&c->stray_nacks, now, ret_unsaid);
 }
 

@@ -64,7 +64,7 @@ static void on_saved(void *arg, struct fault *f)
 	c->saving_quarantine = false;
 	if (f) {
 		uint64_t unsaid;
-		if (quiet_passes(&c->unsaved_quiet, control_now_ms(c), &unsaid))
+		if (quiet_passes(&c->unsaved_quiet, control_mono_ms(c), &unsaid))
 			log_event(LOG_WARN, "quarantine.not_stored", LI("unsaid", unsaid), LF(f));
 		fault_free(f);
 		owe_again(c); /* with the next turn of the watch */

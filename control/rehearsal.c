@@ -66,7 +66,7 @@ static const struct secret_def *find_secret(const struct definitions *d, const c
 static void tell(struct rehearsal *r, struct fault *f, struct credential *c)
 {
 	const struct issuance_times *t = &r->times;
-	int64_t end = clock_mono_ms(r->control->o.clock);
+	int64_t end = control_mono_ms(r->control);
 	const struct control_rehearsal view = {.authority = r->authority,
 		.profile = r->profile,
 		.entry = r->entry,

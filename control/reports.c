@@ -22,7 +22,7 @@ static void adopt(struct entry *e)
 static void tell_unknown(struct control *c, const struct report *r)
 {
 	uint64_t unsaid;
-	if (quiet_passes(&c->unknown_names, control_now_ms(c), &unsaid))
+	if (quiet_passes(&c->unknown_names, control_mono_ms(c), &unsaid))
 		log_event(LOG_WARN, "secret.unknown", LS("secret", r->name), LS("identity", identity_text(r->identity)),
 			LS("node", r->node ? r->node->id : ""), LS("method", r->delta ? "delta" : "sotw"),
 			LI("unsaid", unsaid));

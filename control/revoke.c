@@ -57,11 +57,6 @@ bool ca_reason_parse(const char *text, enum ca_reason *ret)
 	return false;
 }
 
-static int64_t mono_ms(const struct control *c)
-{
-	return clock_mono_ms(c->o.clock);
-}
-
 /* Of an order: who gave it, which version, which entry. The entry comes last: its text may hold the separator. */
 static const char PREFIX[] = "revoke-by/";
 /* The same without who: as it was written before. */
@@ -86,7 +81,7 @@ static void tell(struct revocation *r, struct fault *f)
 static void go_to(struct revocation *r, enum step step)
 {
 	r->step = step;
-	r->since_ms = mono_ms(r->control);
+	r->since_ms = control_mono_ms(r->control);
 }
 
 static struct revocation *add(struct control *c, struct entry *e, const char *id, size_t len, enum ca_reason reason)
@@ -150,7 +145,7 @@ static void on_forgotten(void *arg, struct fault *f)
 				"be "
 				"stored: it is tried again until it can",
 				r->outcome));
-		r->ask_at_ms = mono_ms(r->control) + backoff_next_ms(&r->backoff, 0, 0);
+		r->ask_at_ms = control_mono_ms(r->control) + backoff_next_ms(&r->backoff, 0, 0);
 		go_to(r, STEP_FORGET);
 		return;
 	}
@@ -184,11 +179,11 @@ static void end_with(struct revocation *r, char *outcome)
 
 static void ask_later(struct revocation *r, struct fault *f)
 {
-	int64_t wait = backoff_asked_ms(
-		&r->backoff, fault_retry_after_ms(f), table_hash(r->id, strlen(r->id)) ^ (uint64_t)mono_ms(r->control));
+	int64_t wait = backoff_asked_ms(&r->backoff, fault_retry_after_ms(f),
+		table_hash(r->id, strlen(r->id)) ^ (uint64_t)control_mono_ms(r->control));
 	log_event(LOG_ERROR, "revocation.failed", LS("secret", entry_key_text(r->entry->key)), LS("version", r->id),
 		LI("retry_in_ms", wait), LF(f));
-	r->ask_at_ms = mono_ms(r->control) + wait;
+	r->ask_at_ms = control_mono_ms(r->control) + wait;
 	go_to(r, STEP_ASK);
 	tell(r, fault_wrap(f,
 			"a new certificate is served; the authority has not revoked the old one yet, and is asked "
@@ -240,7 +235,7 @@ static void ask(struct revocation *r)
 		return;
 	}
 	const struct ca_revocation request = {
-		.leaf = r->leaf, .reason = r->reason, .deadline_ms = mono_ms(r->control) + ASK_TIMEOUT_MS};
+		.leaf = r->leaf, .reason = r->reason, .deadline_ms = control_mono_ms(r->control) + ASK_TIMEOUT_MS};
 	r->step = STEP_ASKING;
 	r->authority = a;
 	r->op = ca_revoke(authority_ca(a), &request, on_revoked, r);
@@ -308,7 +303,7 @@ static void watch_acks(struct revocation *r)
 	struct entry *e = r->entry;
 	size_t waiting = e->current ? count_unacked(e) : 0;
 	int64_t patience = waiting ? ACK_PATIENCE_MS : r->resumed && !e->subscribers ? RETURN_PATIENCE_MS : 0;
-	if (mono_ms(r->control) - r->since_ms < patience)
+	if (control_mono_ms(r->control) - r->since_ms < patience)
 		return;
 	if (waiting)
 		log_event(LOG_WARN, "revocation.not_all_acked", LS("secret", entry_key_text(e->key)),
@@ -328,7 +323,7 @@ static void step(struct revocation *r)
 			watch_acks(r);
 		break;
 	case STEP_ASK:
-		if (mono_ms(r->control) < r->ask_at_ms)
+		if (control_mono_ms(r->control) < r->ask_at_ms)
 			break;
 		if (r->version) {
 			ask(r);
@@ -338,7 +333,7 @@ static void step(struct revocation *r)
 		store_read_version(r->control->o.store, r->entry->key, r->id, on_read, r);
 		break;
 	case STEP_FORGET:
-		if (mono_ms(r->control) >= r->ask_at_ms)
+		if (control_mono_ms(r->control) >= r->ask_at_ms)
 			forget(r);
 		break;
 	case STEP_ASKING:

@@ -58,7 +58,7 @@ static struct rotation_plan plan_of(const struct entry *e, int64_t now)
 		facts.not_before_ms = version_not_before_ms(e->current);
 		facts.not_after_ms = version_not_after_ms(e->current);
 		facts.received_at_ms = version_received_at_ms(e->current);
-		facts.aged_ms = clock_mono_ms(e->control->o.clock) - e->received_mono_ms;
+		facts.aged_ms = control_mono_ms(e->control) - e->received_mono_ms;
 		facts.asleep_ms = e->control->asleep_ms;
 		facts.woke_ms = e->control->woke_ms;
 		facts.woke_over_ms = e->control->o.waking_ms;

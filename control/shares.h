@@ -29,7 +29,7 @@ struct share_link *shares_victim(const struct shares *s);
 /** The owner's oldest, or NULL; the others follow by next. */
 struct share_link *shares_of(const struct shares *s, const char *owner);
 /** May a line be written about this owner? SHARE_LINES at once, one more every SHARE_LINE_MS.
- *  True: *ret_unsaid is how many were not since. */
+ *  True: *ret_unsaid is how many were not since. now_ms: monotonic. */
 enum { SHARE_LINES = 256 };
 #define SHARE_LINE_MS INT64_C(1000)
 bool share_may_speak(const struct share_link *l, int64_t now_ms, uint64_t *ret_unsaid);

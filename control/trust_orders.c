@@ -159,7 +159,7 @@ static size_t not_acked(const struct control *c, const char *authority)
 
 static void pause_until(struct trust_order *o, int64_t ms)
 {
-	o->again_at_ms = clock_mono_ms(o->control->o.clock) + ms;
+	o->again_at_ms = control_mono_ms(o->control) + ms;
 }
 
 static void on_new_root(void *arg, struct fault *f)
@@ -200,13 +200,13 @@ static void reissue(struct trust_order *o, const struct trust_anchor *t)
 	campaign_begin(o->control, o->authority, o->over_ms > 0 ? o->over_ms : 0, tx);
 	store_commit(o->control->o.store, tx, on_begun, NULL);
 	crash_point("trust.reissue_begun");
-	o->reissue_at_ms = clock_mono_ms(o->control->o.clock) + REISSUE_PAUSE_MS;
+	o->reissue_at_ms = control_mono_ms(o->control) + REISSUE_PAUSE_MS;
 }
 
 /* Proxies that have not taken their new certificate yet, and still have time to. */
 static bool must_wait(struct trust_order *o)
 {
-	int64_t now = clock_mono_ms(o->control->o.clock);
+	int64_t now = control_mono_ms(o->control);
 	size_t waiting = not_acked(o->control, o->authority);
 	if (!o->finished_ms)
 		o->finished_ms = now;
@@ -281,7 +281,7 @@ static void step(struct trust_order *o)
 	if (campaign_is_under_way(c, o->authority))
 		return;
 	if (trust_old_leaves(a, NULL)) {
-		if (clock_mono_ms(c->o.clock) >= o->reissue_at_ms)
+		if (control_mono_ms(c) >= o->reissue_at_ms)
 			reissue(o, t);
 	} else if (o->over_ms >= 0 || !must_wait(o)) {
 		finish(o, a);
@@ -306,7 +306,7 @@ void trust_order_paused(struct control *c, const char *authority)
 void trust_orders_watch(struct control *c)
 {
 	struct trust_order *o, *next;
-	int64_t now = clock_mono_ms(c->o.clock);
+	int64_t now = control_mono_ms(c);
 	LL_FOREACH_SAFE (c->trust_orders, o, next)
 		if (o->replaces && !o->waits && now >= o->again_at_ms && !trust_is_paused(c, o->authority, NULL, NULL))
 			step(o);

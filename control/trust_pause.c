@@ -69,14 +69,6 @@ struct fault *trust_check_not_paused(const struct control *c, const char *author
 		 : NULL;
 }
 
-static void replan_all(struct control *c)
-{
-	for (struct entry *e = c->entries, *next; e; e = next) {
-		next = e->hh.next;
-		rotation_replan(e);
-	}
-}
-
 static void tell(struct trust_pause *p, struct fault *f)
 {
 	control_done_fn *done = p->done;
@@ -95,7 +87,7 @@ static void on_paused(void *arg, struct fault *f)
 	if (failed)
 		release(p);
 	if (failed && !c->closing)
-		replan_all(c);
+		rotation_replan_all(c);
 }
 
 static void on_resumed(void *arg, struct fault *f)
@@ -111,7 +103,7 @@ static void on_resumed(void *arg, struct fault *f)
 	if (a)
 		trust_review(a, control_now_ms(c));
 	trust_orders_watch(c);
-	replan_all(c);
+	rotation_replan_all(c);
 }
 
 static void begin(struct trust_pause *p, bool on, const char *by, control_done_fn *done, void *arg)

@@ -55,7 +55,7 @@ static void make_room(struct control *c)
 	uint64_t unsaid;
 	if (HASH_COUNT(c->absent) < ABSENT_MAX)
 		return;
-	if (quiet_passes(&c->absent_full, control_now_ms(c), &unsaid))
+	if (quiet_passes(&c->absent_full, control_mono_ms(c), &unsaid))
 		log_event(LOG_WARN, "trust.absent_full", LI("remembered", ABSENT_MAX),
 			LS("effect", "of the identity with most of them, who went away first is not waited for when "
 				     "trust changes"),

@@ -78,6 +78,19 @@ static void once_for_each_identity_and_name(void **state)
 	rig_free(r);
 }
 
+/* How much is said is counted by the clock that nobody sets. */
+static void a_clock_that_is_set_back_silences_nobody(void **state)
+{
+	(void)state;
+	struct rig *r = begin();
+	want(r, 7, "web");
+	assert_int_equal(granted(r, "uid 7", "web"), 1);
+	r->set_ms = -INT64_C(3600000);
+	want(r, 7, "api");
+	assert_int_equal(granted(r, "uid 7", "api"), 1);
+	rig_free(r);
+}
+
 static void a_restart_records_nothing_again(void **state)
 {
 	(void)state;
@@ -133,6 +146,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(once_for_each_identity_and_name),
+		cmocka_unit_test(a_clock_that_is_set_back_silences_nobody),
 		cmocka_unit_test(a_restart_records_nothing_again),
 		cmocka_unit_test(a_name_that_nobody_defined_is_none),
 		cmocka_unit_test(it_is_bounded),
