@@ -57,9 +57,14 @@ static void on_caught_up(void *arg, struct fault *f)
 	l->writing = 0;
 	while (written--)
 		drop_first(l);
+	if (!f)
+		audit_file_due(c);
 	if (!f && !l->count)
 		log_event(LOG_INFO, "audit.caught_up", LI("lost", l->lost));
+	bool failed = f != NULL;
 	fault_ignore(f, "told when it began; tried again at the next turn");
+	if (l->count && !failed)
+		audit_late_write(c);
 	if (l->count || !l->lost)
 		return;
 	AUTO(mem_freep) char *detail = mem_printf("%zu records; the log has what they told", l->lost);
@@ -67,10 +72,10 @@ static void on_caught_up(void *arg, struct fault *f)
 	audit_note(c, NULL, "audit.lost", NULL, NULL, NULL, detail);
 }
 
-void audit_late_watch(struct control *c)
+void audit_late_write(struct control *c)
 {
 	struct audit_late *l = c->audit_late;
-	if (!l->count || l->writing || store_pending(c->o.store))
+	if (!l->count || l->writing)
 		return;
 	struct store_tx *tx = store_tx_new();
 	struct late_record *r;

@@ -55,7 +55,7 @@ static void on_watch(void *arg)
 	revocations_watch(c);
 	campaigns_watch(c);
 	trust_orders_watch(c);
-	audit_late_watch(c);
+	audit_late_write(c);
 	start_check_ready(c);
 	timer_start(c->watch, c->o.watch_ms);
 }
@@ -301,6 +301,7 @@ void control_close(struct control *c, void (*closed)(void *arg), void *arg)
 	revocations_close(c);
 	trust_orders_close(c);
 	hooks_close(c);
+	audit_late_write(c);
 	store_stop_tasks(c->o.store);
 	c->closed = closed;
 	c->closed_arg = arg;

@@ -510,7 +510,8 @@ void audit_missed(struct control *c, const char *event, const char *entry, const
 /* audit_late.c: records that the store did not take, until it does */
 void audit_late_new(struct control *c);
 void audit_late_add(struct control *c, int64_t at_ms, const char *event, const char *text); /* copied */
-void audit_late_watch(struct control *c);
+/** Try to write what waits: each second, and at our end. */
+void audit_late_write(struct control *c);
 size_t audit_late_count(const struct control *c);
 void audit_late_free(struct control *c);
 

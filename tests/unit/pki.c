@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 #include "base/anchors.h"
+#include "base/clock.h"
 #include "base/credential.h"
 #include "base/fault.h"
 #include "base/mem.h"
@@ -91,4 +92,13 @@ struct anchors *pki_anchors(const struct pki_ca *cas, size_t count)
 	invariant(!f);
 	sk_X509_free(certs);
 	return a;
+}
+
+struct credential *pki_brought(void)
+{
+	const int64_t now = clock_wall_ms(clock_system()) / 1000 * 1000;
+	struct pki_ca ca = pki_ca_new("brought");
+	struct credential *c = pki_leaf(&ca, "spiffe://brought.example/x", now - MS_PER_HOUR, now + MS_PER_HOUR);
+	pki_ca_free(&ca);
+	return c;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 #include <cmocka.h>
@@ -400,6 +401,15 @@ static inline const char *rig_audited(struct rig *r, const char *event)
 	control_audit_read(r->control, 0, 1000, rig_see_trail, &t);
 	rig_until(r, t.done);
 	return t.text;
+}
+
+/* Off: whatever writes to a file is told that it is too large, as on a full disk; who does ignores SIGXFSZ. */
+static inline void rig_let_files_grow(bool on)
+{
+	struct rlimit l;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+	l.rlim_cur = on ? l.rlim_max : 0;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
 }
 
 /* For the group's teardown: joins the pool's threads, and what OpenSSL keeps per thread goes with them. */

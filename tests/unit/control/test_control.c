@@ -1,7 +1,5 @@
 /* tests/unit/control/test_control.c - the control loop with a real store and a real embedded authority. */
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include "control/rig.h"
 #include "base/anchors.h"
 #include "base/credential.h"
@@ -187,20 +185,10 @@ static void orders_that_make_no_sense_are_refused(void **state)
 	refused(r, FAULT_NOT_FOUND, "there is no secret");
 }
 
-static struct credential *brought(void)
-{
-	struct credential *c;
-	struct pki_ca ca = pki_ca_new("brought");
-	c = pki_leaf(&ca, "spiffe://brought.example/x", clock_wall_ms(clock_system()) / 1000 * 1000 - MS_PER_HOUR,
-		clock_wall_ms(clock_system()) / 1000 * 1000 + MS_PER_HOUR);
-	pki_ca_free(&ca);
-	return c;
-}
-
 static void put_get_delete(void **state)
 {
 	struct rig *r = *state;
-	struct credential *c = brought();
+	struct credential *c = pki_brought();
 	size_t subscribers;
 	struct version *v = NULL;
 	control_put_certificate(r->control, "mine", c, "uid 0", rig_on_done, r);
@@ -283,7 +271,7 @@ static void an_outdated_issuance_is_not_published(void **state)
 static void a_bad_reload_changes_nothing(void **state)
 {
 	struct rig *r = *state;
-	struct credential *c = brought();
+	struct credential *c = pki_brought();
 	control_put_certificate(r->control, "late", c, "uid 0", rig_on_done, r);
 	rig_until(r, r->done);
 	size_t from = r->count;
@@ -322,7 +310,7 @@ static void a_restart_forgets_what_the_config_lost(void **state)
 {
 	struct rig *r = *state;
 	struct version *v = NULL;
-	struct credential *c = brought();
+	struct credential *c = pki_brought();
 	control_put_certificate(r->control, "mine", c, "uid 0", rig_on_done, r);
 	rig_until(r, r->done);
 	rig_stop(r);
@@ -403,117 +391,6 @@ static void subscribers_are_counted(void **state)
 	assert_int_equal(seen.acked, 0);
 }
 
-static void let_files_grow(bool on)
-{
-	struct rlimit l;
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
-	l.rlim_cur = on ? l.rlim_max : 0;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
-struct records {
-	const char *event, *text;
-	size_t count;
-	bool done;
-};
-
-static void see_records(void *arg, struct fault *f, const struct store_audit_page *page)
-{
-	struct records *n = arg;
-	assert_null(f);
-	for (size_t i = 0; i < page->count; i++)
-		n->count += strcmp(page->records[i].event, n->event) == 0 && strstr(page->records[i].detail, n->text);
-	n->done = true;
-}
-
-static size_t records_of(struct rig *r, const char *event, const char *text)
-{
-	struct records n = {event, text, 0, false};
-	control_audit_read(r->control, 0, 1000, see_records, &n);
-	rig_until(r, n.done);
-	return n.count;
-}
-
-/* design: invariant 5, and what stands in its place while the disk is full: the renewal of what is granted goes on in
- * memory and is written later; what is new is refused. */
-static void a_full_disk_stops_what_is_new_alone(void **state)
-{
-	struct rig *r = *state;
-	struct credential *c = brought();
-	size_t times = rig_times(r, TOLD_PUBLISH, "web");
-	(void)signal(SIGXFSZ, SIG_IGN);
-	log_set_fd(open("/dev/null", O_WRONLY));
-	let_files_grow(false);
-	control_rotate(r->control, "web", "uid 0", rig_on_done, r);
-	rig_until(r, r->done);
-	assert_null(r->fault);
-	assert_int_equal(rig_times(r, TOLD_PUBLISH, "web"), times + 1);
-	assert_int_equal(control_memory_only(r->control), 1);
-	char between[33];
-	(void)snprintf(between, sizeof between, "%s", rig_last(r, TOLD_PUBLISH, "web")->version);
-	r->done = false;
-	control_rotate(r->control, "web", "uid 0", rig_on_done, r);
-	rig_until(r, r->done);
-	assert_null(r->fault);
-	r->done = false;
-	control_put_certificate(r->control, "new", c, "uid 0", rig_on_done, r);
-	rig_until(r, r->done);
-	assert_non_null(r->fault);
-	assert_int_equal(fault_code(r->fault), FAULT_UNAVAILABLE);
-	fault_free(r->fault);
-	r->fault = NULL;
-	assert_null(rig_last(r, TOLD_PUBLISH, "new"));
-	rig_report(r, REPORT_WANTED, 7, "default", NULL); /* a caller that never had one */
-	for (int64_t end = clock_mono_ms(clock_system()) + 300; clock_mono_ms(clock_system()) < end;)
-		(void)loop_turn(r->loop, false);
-	assert_null(rig_last(r, TOLD_PUBLISH, "default{uid=7}"));
-	let_files_grow(true);
-	rig_until(r, control_memory_only(r->control) == 0);
-	rig_until(r, rig_last(r, TOLD_PUBLISH, "default{uid=7}"));
-	log_set_fd(2);
-	/* Nothing that happened meanwhile is missing in the trail, and nothing is there twice. */
-	rig_until(r, records_of(r, "secret.rotate_ordered", "") == 2);
-	assert_int_equal(records_of(r, "secret.issued", between), 1);
-	assert_int_equal(records_of(r, "secret.issued", rig_last(r, TOLD_PUBLISH, "web")->version), 1);
-	char version[33];
-	(void)snprintf(version, sizeof version, "%s", rig_last(r, TOLD_PUBLISH, "web")->version);
-	rig_stop(r);
-	rig_start(r, yaml);
-	assert_string_equal(rig_last(r, TOLD_PUBLISH, "web")->version, version);
-	rig_until(r, r->ready);
-	credential_unref(c);
-}
-
-/* A restart begins an unfinished first start anew, with another root: nobody is told that we are ready before it is
- * marked. */
-static void a_first_start_is_complete_before_it_is_ready(void **state)
-{
-	struct rig *r = mem_new(struct rig);
-	(void)state;
-	(void)snprintf(r->folder, sizeof r->folder, "/tmp/leafcast-control-XXXXXX");
-	assert_non_null(mkdtemp(r->folder));
-	(void)signal(SIGXFSZ, SIG_IGN);
-	log_set_fd(open("/dev/null", O_WRONLY));
-	let_files_grow(true);
-	rig_start(r, yaml);
-	assert_false(r->ready);
-	let_files_grow(false); /* before anything could be written by the loop */
-	for (int64_t end = clock_mono_ms(clock_system()) + 1500; clock_mono_ms(clock_system()) < end;)
-		(void)loop_turn(r->loop, true);
-	assert_false(r->ready);
-	let_files_grow(true);
-	rig_until(r, r->ready);
-	log_set_fd(2);
-	char version[33];
-	(void)snprintf(version, sizeof version, "%s", rig_last(r, TOLD_PUBLISH, "web")->version);
-	rig_stop(r);
-	rig_start(r, yaml);
-	assert_false(r->first_start);
-	assert_string_equal(rig_last(r, TOLD_PUBLISH, "web")->version, version);
-	rig_until(r, r->ready);
-	rig_free(r);
-}
-
 static void a_reload_ends_the_orders_of_what_it_removes(void **state)
 {
 	struct rig *r = *state;
@@ -545,7 +422,7 @@ static void a_removed_entry_outlives_its_waits(void **state)
 static void a_put_survives_a_reload_of_other_names(void **state)
 {
 	struct rig *r = *state;
-	struct credential *c = brought();
+	struct credential *c = pki_brought();
 	control_put_certificate(r->control, "mine", c, "uid 0", rig_on_done, r);
 	must(control_reload(r->control, rig_definitions(yaml)));
 	rig_until(r, r->done);
@@ -560,7 +437,7 @@ static void a_name_that_a_reload_takes_is_issued(void **state)
 	struct rig *r = *state;
 	must(control_reload(r->control, rig_definitions(without_web)));
 	rig_until(r, rig_last(r, TOLD_ABSENT, "web"));
-	struct credential *c = brought();
+	struct credential *c = pki_brought();
 	size_t times = rig_times(r, TOLD_PUBLISH, "web");
 	control_put_certificate(r->control, "web", c, "uid 0", rig_on_done, r);
 	must(control_reload(r->control, rig_definitions(yaml)));
@@ -590,7 +467,7 @@ static void a_commit_does_not_save_what_a_reload_removes(void **state)
 static void an_order_is_answered_at_the_end(void **state)
 {
 	struct rig *r = *state;
-	struct credential *c = brought();
+	struct credential *c = pki_brought();
 	control_put_certificate(r->control, "mine", c, "uid 0", rig_on_done, r);
 	r->hold_applied = true;
 	rig_stop(r);
@@ -618,39 +495,6 @@ static void a_restart_forgets_what_a_template_left(void **state)
 	assert_null(rig_last(r, TOLD_PUBLISH, "web"));
 }
 
-static size_t count_text(const char *text, const char *what)
-{
-	size_t n = 0;
-	for (const char *p = text; (p = strstr(p, what)); p++)
-		n++;
-	return n;
-}
-
-/* A new bundle that cannot be stored is tried again now and then, not as fast as the store fails. */
-static void a_bundle_waits_for_a_full_disk(void **state)
-{
-	static const char more[] = HEAD PROFILE "secrets: {more: {bundle: [lab]}}\n" RULES;
-	static char log[256 * 1024];
-	struct rig *r = *state;
-	int ends[2];
-	rig_until(r, !store_pending(r->store));
-	(void)signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
-	log_set_fd(ends[1]);
-	let_files_grow(false);
-	must(control_reload(r->control, rig_definitions(more)));
-	for (int64_t end = clock_mono_ms(clock_system()) + 700; clock_mono_ms(clock_system()) < end;)
-		(void)loop_turn(r->loop, false);
-	ssize_t n = read(ends[0], log, sizeof log - 1);
-	let_files_grow(true);
-	log_set_fd(2);
-	assert_in_range(n, 1, sizeof log - 1);
-	assert_in_range(count_text(log, "bundle.not_published"), 1, 3);
-	rig_until(r, rig_last(r, TOLD_PUBLISH, "more"));
-	(void)close(ends[0]);
-	(void)close(ends[1]);
-}
-
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -674,7 +518,6 @@ int main(void)
 		with_rig(a_clock_that_jumps_is_noticed),
 		with_rig(a_nack_is_told_to_every_worker),
 		with_rig(subscribers_are_counted),
-		with_rig(a_full_disk_stops_what_is_new_alone),
 		with_rig(a_hint_grants_no_more_than_the_name),
 		with_rig(a_reload_ends_the_orders_of_what_it_removes),
 		with_rig(a_removed_entry_outlives_its_waits),
@@ -683,8 +526,6 @@ int main(void)
 		with_rig(a_commit_does_not_save_what_a_reload_removes),
 		with_rig(an_order_is_answered_at_the_end),
 		with_rig(a_restart_forgets_what_a_template_left),
-		with_rig(a_bundle_waits_for_a_full_disk),
-		cmocka_unit_test(a_first_start_is_complete_before_it_is_ready),
 	};
 	return cmocka_run_group_tests(tests, NULL, rig_end_pool);
 }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include "control/rig.h"
 #include "base/anchors.h"
 
@@ -223,14 +222,6 @@ static void kept_over_restarts(void **state)
 	assert_null(rig_last(r, TOLD_QUARANTINE, "web"));
 }
 
-static void let_files_grow(bool on)
-{
-	struct rlimit l;
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
-	l.rlim_cur = on ? l.rlim_max : 0;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
 /* While the disk is full the quarantine holds all the same, and it is written when there is room: what was begun and
  * what was ended. */
 static void a_full_disk_is_caught_up_with(void **state)
@@ -240,7 +231,7 @@ static void a_full_disk_is_caught_up_with(void **state)
 	say(r, 1, 7, "old", "web", REPORT_NACKED, v1);
 	rig_until(r, !store_pending(r->store));
 	log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC)); /* the log is a file, too */
-	let_files_grow(false);
+	rig_let_files_grow(false);
 	say(r, 2, 7, "new", "web", REPORT_NACKED, v1);
 	assert_true(rig_last(r, TOLD_QUARANTINE, "web")->on);
 	size_t count = 0;
@@ -248,7 +239,7 @@ static void a_full_disk_is_caught_up_with(void **state)
 	rig_until(r, r->done);
 	assert_null(r->fault);
 	rig_until(r, !store_pending(r->store));
-	let_files_grow(true);
+	rig_let_files_grow(true);
 	log_set_fd(log_fd);
 	rig_until(r, store_pending(r->store)); /* the watch tries again */
 	rig_until(r, !store_pending(r->store));
