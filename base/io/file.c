@@ -77,8 +77,9 @@ struct fault *file_read_private(const char *path, size_t max, mode_t forbidden, 
 	return read_all(fd, path, max, ret);
 }
 
-static struct fault *write_all(int fd, const char *path, const unsigned char *bytes, size_t len)
+struct fault *file_write_all(int fd, const char *path, const void *data, size_t len)
 {
+	const unsigned char *bytes = data;
 	while (len) {
 		ssize_t n = write(fd, bytes, len);
 		if (n < 0 && errno == EINTR)
@@ -115,7 +116,7 @@ static struct fault *place(const char *path, mode_t mode, const void *bytes, siz
 	AUTO(close_fdp) int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode & 0600);
 	if (fd < 0)
 		return fault_errno(errno, "cannot create %s", temporary);
-	struct fault *f = write_all(fd, temporary, bytes, len);
+	struct fault *f = file_write_all(fd, temporary, bytes, len);
 	if (!f && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 		f = fault_errno(errno, "cannot write %s", temporary);
 	if (!f && replace && rename(temporary, path) < 0)
@@ -136,7 +137,7 @@ static bool create_unnamed(const char *path, mode_t mode, const void *bytes, siz
 	if (fd < 0)
 		return false;
 	AUTO(mem_freep) char *link = mem_printf("/proc/self/fd/%d", fd);
-	struct fault *f = write_all(fd, path, bytes, len);
+	struct fault *f = file_write_all(fd, path, bytes, len);
 	if (!f && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
 		f = fault_errno(errno, "cannot write %s", path);
 	if (!f && linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0) {

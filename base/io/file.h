@@ -17,6 +17,8 @@ MUST_USE struct fault *file_read_private(const char *path, size_t max, mode_t fo
 MUST_USE struct fault *file_write(const char *path, mode_t mode, const void *bytes, size_t len);
 /** As file_write(), but CONFLICT when path exists. */
 MUST_USE struct fault *file_create(const char *path, mode_t mode, const void *bytes, size_t len);
+/** Write them all, whatever write(2) takes at once; nothing is synced. path: for the message. */
+MUST_USE struct fault *file_write_all(int fd, const char *path, const void *bytes, size_t len);
 /** Rename within one folder, replacing what is there, and sync the folder. */
 MUST_USE struct fault *file_rename(const char *from, const char *to);
 /** Make the folder and what is missing above it, 0700 each. An existing folder is left as it is. */

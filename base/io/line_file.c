@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fault.h"
+#include "base/io/file.h"
 
 enum { STEP = 8192 };
 
@@ -99,26 +100,14 @@ struct fault *line_file_open(const char *path, const char *begin, int *ret_fd, s
 	return f;
 }
 
-static struct fault *write_all(int fd, const char *path, const unsigned char *bytes, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return fault_errno(n < 0 ? errno : EIO, "cannot write %s", path);
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return fdatasync(fd) < 0 ? fault_errno(errno, "cannot sync %s", path) : NULL;
-}
-
 struct fault *line_file_append(int fd, const char *path, const void *bytes, size_t len)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0)
 		return fault_errno(errno, "cannot stat %s", path);
-	struct fault *f = write_all(fd, path, bytes, len);
+	struct fault *f = file_write_all(fd, path, bytes, len);
+	if (!f && fdatasync(fd) < 0)
+		f = fault_errno(errno, "cannot sync %s", path);
 	if (f)
 		(void)!ftruncate(fd, st.st_size); /* else the next one that opens it takes the rest away */
 	return f;
