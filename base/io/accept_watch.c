@@ -48,7 +48,7 @@ bool accept_may_open(const struct acceptor *a, struct owner *o, int64_t now, enu
 	return true;
 }
 
-/* What was held against it is forgotten after as long again as it was out. */
+/* What was held against it is forgotten when it has been back for as long as the next bar would be. */
 static bool is_forgiven(const struct owner *o, int64_t now)
 {
 	return !o->bars || now >= o->barred_until + bar_ms(o->bars);
