@@ -2,12 +2,11 @@
 
 A test proves the assertion whose number its name begins with, in the cells of its parameters: `target` or `shape` gives
 transport and workers, `method` (or `ads` with the assertion's own kind) the method. One that goes through several by
-itself says so: @pytest.mark.cells(shapes=[...], methods=[...]). A cell passes when a test ran in it and none failed; a cell
-that no test proved fails a run of all tests, or one with --checklist.
+itself says so: @pytest.mark.cells(shapes=[...], methods=[...]). A cell passes when a test ran in it and none failed.
 """
 import re
 
-import pytest
+from cell_table import CellTable, params_of
 
 SOTW, DELTA, ADS = ("sds-sotw", "ads-sotw"), ("sds-delta", "ads-delta"), ("ads-sotw", "ads-delta")
 BOTH, FETCH = (*SOTW, *DELTA), ("fetch",)
@@ -62,22 +61,15 @@ def cells(name, params, mark=None):
     return [(int(number[1]), shape, method) for shape in shapes for method in methods]
 
 
-class Checklist:
-    """The plugin. Cells travel with the reports, so it works alike with and without xdist."""
-
+class Checklist(CellTable):
     PROPERTY = "checklist"
 
     def __init__(self, demanded):
-        self.demanded, self.states = demanded, {}
+        super().__init__(demanded, wanted())
 
-    def take(self, state, proved):
-        """state: passed or failed, of one test; one failure is the cell's."""
-        for cell in proved:
-            if self.states.get(cell) != "failed":
-                self.states[cell] = state
-
-    def missing(self):
-        return sorted(wanted() - set(self.states))
+    def cells_of(self, item):
+        mark = item.get_closest_marker("cells")
+        return cells(item.originalname, params_of(item), mark.kwargs if mark else None)
 
     def lines(self):
         """A row an assertion, a column a shape and method: ok, FAIL, none (no test), or empty (says nothing of it)."""
@@ -94,28 +86,3 @@ class Checklist:
             yield row.rstrip()
         counts = [list(self.states.values()).count(state) for state in marks]
         yield "S SotW, D delta, A over ADS: %d cells ok, %d failed, %d without a test" % (*counts, len(self.missing()))
-
-    # --- hooks of pytest ---------------------------------------------------------------------------------------------
-    def pytest_collection_modifyitems(self, items):
-        for item in items:
-            mark = item.get_closest_marker("cells")
-            params = item.callspec.params if hasattr(item, "callspec") else {}
-            proved = cells(item.originalname, params, mark.kwargs if mark else None)
-            item.user_properties.extend((self.PROPERTY, cell) for cell in proved)
-
-    def pytest_runtest_logreport(self, report):
-        if report.failed or report.passed and report.when == "call":
-            self.take(report.outcome, [(n, tuple(shape), method) for key, (n, shape, method) in
-                                       (p for p in report.user_properties if p[0] == self.PROPERTY)])
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session, exitstatus):
-        if self.demanded and not hasattr(session.config, "workerinput") and exitstatus == pytest.ExitCode.OK:
-            if self.missing() and not session.config.option.collectonly:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter):
-        if self.demanded:
-            terminalreporter.write_line("")
-            for line in self.lines():
-                terminalreporter.write_line(line)

@@ -1,6 +1,6 @@
 """The table of the drivers' conformance: case x authority, from the reports of the run. A cell passes when its test ran
-and passed, or says why it cannot be; one without either fails a run of all tests, or one with --checklist."""
-import pytest
+and passed, or says why it cannot be."""
+from cell_table import CellTable, params_of
 
 AUTHORITIES = {"builtin": "embedded", "fake": "Vault's API, scripted", "openbao": "a real OpenBao",
                "step": "a real step-ca", "exec": "openssl ca"}
@@ -36,21 +36,18 @@ def wanted():
     return {(case, name) for case in CASES for name in AUTHORITIES}
 
 
-class DriverTable:
-    """The plugin. A test says its cell by its parameters `case` and `authority`, as far as its module has them."""
+class DriverTable(CellTable):
+    """A test says its cell by its parameters `case` and `authority`, as far as its module has them."""
 
     PROPERTY = "driver"
 
     def __init__(self, demanded):
-        self.demanded, self.states = demanded, {cell: "why" for cell in WHY_NOT}
+        super().__init__(demanded, wanted())
+        self.states.update((cell, "why") for cell in WHY_NOT)
 
-    def take(self, state, cell):
-        """state: passed or failed; one failure is the cell's."""
-        if self.states.get(cell) != "failed":
-            self.states[cell] = state
-
-    def missing(self):
-        return sorted(wanted() - set(self.states))
+    def cells_of(self, item):
+        params = params_of(item)
+        return [(params["case"], params["authority"])] if {"case", "authority"} <= set(params) else []
 
     def lines(self):
         marks, notes = {"passed": "ok", "failed": "FAIL"}, []
@@ -69,28 +66,3 @@ class DriverTable:
             yield "(%d) %s" % (i, why)
         yield "%d cells ok, %d failed, %d cannot be, %d without a test" % (
             *(list(self.states.values()).count(s) for s in ("passed", "failed", "why")), len(self.missing()))
-
-    # --- hooks of pytest ---------------------------------------------------------------------------------------------
-    def pytest_collection_modifyitems(self, items):
-        for item in items:
-            params = item.callspec.params if hasattr(item, "callspec") else {}
-            if {"case", "authority"} <= set(params):
-                item.user_properties.append((self.PROPERTY, (params["case"], params["authority"])))
-
-    def pytest_runtest_logreport(self, report):
-        if report.failed or report.passed and report.when == "call":
-            for key, cell in report.user_properties:
-                if key == self.PROPERTY:
-                    self.take(report.outcome, tuple(cell))
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session, exitstatus):
-        if self.demanded and not hasattr(session.config, "workerinput") and exitstatus == pytest.ExitCode.OK:
-            if self.missing() and not session.config.option.collectonly:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter):
-        if self.demanded:
-            terminalreporter.write_line("")
-            for line in self.lines():
-                terminalreporter.write_line(line)

@@ -1,6 +1,5 @@
 """The limits of the config on a whole server: who reaches one hears its key, the log has a line and the metrics count;
 nobody else notices."""
-import http.client
 import json
 import os
 import pathlib
@@ -12,6 +11,7 @@ import grpc
 import pytest
 from conformance import open_dialogue
 from harness import h2, pki, wait, wire
+from harness.leafcast import UnixConnection
 from harness.node import node
 from harness.sds_client import METHODS as PATHS
 from harness.target import Target, chain, holds
@@ -27,19 +27,8 @@ def start(folder, workers=1, transport="unix", **limits):
     return Target("leafcast", folder, workers, transport, limits=limits)
 
 
-class Admin(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=10)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
-        self.sock.connect(self.path)
-
-
 def counted(target, limit):
-    connection = Admin(target.server.admin)
+    connection = UnixConnection(target.server.admin)
     try:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()

@@ -24,8 +24,7 @@
 #include "ca-client/ca.h"
 #include "ca-client/keygen.h"
 #include "certs.h"
-
-#define RIG_PATIENCE_MS (INT64_C(20) * MS_PER_S)
+#include "rig_until.h"
 
 struct rig {
 	struct clock clock;
@@ -112,21 +111,6 @@ static void rig_on_trust(void *arg)
 {
 	((struct rig *)arg)->trust_changes++;
 }
-
-static void rig_watchdog(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for too long");
-}
-
-/* Turns the loop until the condition holds. */
-#define rig_until(r, condition)                                                                                        \
-	do {                                                                                                           \
-		timer_start((r)->watchdog, RIG_PATIENCE_MS);                                                           \
-		while (!(condition))                                                                                   \
-			(void)loop_turn((r)->loop, true);                                                              \
-		timer_stop((r)->watchdog);                                                                             \
-	} while (0)
 
 /* Everything that is due now, and nothing more. */
 static inline void rig_settle(struct rig *r)

@@ -32,8 +32,8 @@
 #include "ca-client/ca.h"
 #include "certs.h"
 #include "http_server.h"
+#include "rig_until.h"
 
-#define RIG_PATIENCE_MS (INT64_C(20) * MS_PER_S)
 enum { RULES_MAX = 40, SEEN_MAX = 400, ANY = -1 };
 
 struct rule {
@@ -204,21 +204,6 @@ static inline void rig_add_json_pem(struct buf *b, X509 *cert)
 }
 
 /* --- the driver's side --- */
-
-static void rig_watchdog(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing happened for too long");
-}
-
-/* Turns the loop until the condition holds. */
-#define rig_until(r, condition)                                                                                        \
-	do {                                                                                                           \
-		timer_start((r)->watchdog, RIG_PATIENCE_MS);                                                           \
-		while (!(condition))                                                                                   \
-			(void)loop_turn((r)->loop, true);                                                              \
-		timer_stop((r)->watchdog);                                                                             \
-	} while (0)
 
 static inline void rig_write(struct rig *r, const char *name, const char *text)
 {
