@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/job.h"
-#include "base/io/json_memory.h"
+#include "base/io/json_text.h"
 #include "base/io/line_file.h"
 #include "base/io/loop.h"
 #include "base/log.h"
@@ -279,13 +279,12 @@ static void add_line(const struct audit_record *r, struct buf *ret)
 	audit_hash_hex(&r->hash, hex);
 	json_t *o = json_pack("{s:I, s:I, s:s, s:o, s:s}", "seq", (json_int_t)r->seq, "at_ms", (json_int_t)r->at_ms,
 		"event", r->event, "detail", detail ? detail : json_null(), "hash", hex);
-	char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	AUTO(mem_freep) char *text = json_text(o, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(o);
 	if (!text) /* a store that somebody else wrote into */
 		return;
 	buf_add_text(ret, text);
 	buf_add_text(ret, "\n");
-	json_memory_free_text(text);
 }
 
 static void tell_gap(const struct audit_file *a, const struct store_audit_page *page)

@@ -293,9 +293,7 @@ static struct fault *verify(const struct cli_input *in)
 
 static struct fault *put_line(const json_t *o)
 {
-	return json_dumpf(o, stdout, JSON_COMPACT | JSON_SORT_KEYS) == 0 && putchar('\n') != EOF
-		       ? NULL
-		       : fault_errno(errno, "cannot write");
+	return print_json(o, JSON_COMPACT | JSON_SORT_KEYS);
 }
 
 static struct fault *export_record(void *arg, const struct audit_head *head, const json_t *record)

@@ -7,13 +7,6 @@
 
 enum { OPTION_JSON, OPTION_SECRET };
 
-static struct fault *print_json(json_t *o)
-{
-	int rc = json_dumpf(o, stdout, JSON_INDENT(2));
-	(void)putchar('\n');
-	return rc ? fault_new(FAULT_INTERNAL, "cannot write the answer") : NULL;
-}
-
 /* --- list --- */
 
 static void print_authorities(const json_t *list, const char *now)
@@ -99,7 +92,7 @@ static struct fault *run_list(const struct cli_input *in)
 	const json_t *list = json_object_get(o, "authorities");
 	const char *now = text_or_dash(o, "now");
 	if (in->options[OPTION_JSON]) {
-		f = print_json(o);
+		f = print_json(o, JSON_INDENT(2));
 	} else {
 		print_authorities(list, now);
 		print_anchors(list, now);
@@ -154,7 +147,7 @@ static struct fault *run_test(const struct cli_input *in)
 	TRY(f);
 	bool passed = json_is_true(json_object_get(o, "passed"));
 	if (in->options[OPTION_JSON]) {
-		f = print_json(o);
+		f = print_json(o, JSON_INDENT(2));
 	} else {
 		AUTO(mem_freep) char *entry = text_escaped(text_or_dash(o, "entry"));
 		AUTO(mem_freep) char *profile = text_escaped(text_or_dash(o, "profile"));

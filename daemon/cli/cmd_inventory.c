@@ -163,14 +163,12 @@ static size_t print_csv(const json_t *o, const char *name)
 	return shown;
 }
 
-static size_t print_json(json_t *o, const char *name)
+static size_t keep_shown(json_t *o, const char *name)
 {
 	json_t *list = json_object_get(o, "versions");
 	for (size_t i = json_array_size(list); i > 0; i--)
 		if (!is_shown(json_array_get(list, i - 1), name))
 			(void)json_array_remove(list, i - 1);
-	(void)json_dumpf(o, stdout, JSON_INDENT(2));
-	(void)putchar('\n');
 	return json_array_size(list);
 }
 
@@ -181,11 +179,14 @@ static struct fault *run(const struct cli_input *in)
 	if (in->options[OPTION_JSON] && in->options[OPTION_CSV])
 		return fault_new(FAULT_INVALID, "--json or --csv, not both");
 	TRY(client_call(in, "/v1/inventory", NULL, false, &o));
-	size_t shown = in->options[OPTION_JSON]	 ? print_json(o, name)
+	struct fault *f = NULL;
+	size_t shown = in->options[OPTION_JSON]	 ? keep_shown(o, name)
 		       : in->options[OPTION_CSV] ? print_csv(o, name)
 						 : print_table(o, name);
+	if (in->options[OPTION_JSON])
+		f = print_json(o, JSON_INDENT(2));
 	json_decref(o);
-	return shown || !name ? NULL : fault_new(FAULT_NOT_FOUND, "nothing is stored of a secret %s", name);
+	return f ? f : shown || !name ? NULL : fault_new(FAULT_NOT_FOUND, "nothing is stored of a secret %s", name);
 }
 
 const struct cli_command cli_inventory = {

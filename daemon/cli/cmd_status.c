@@ -216,10 +216,9 @@ static struct fault *run(const struct cli_input *in)
 	const char *name = in->name_count ? in->names[0] : NULL;
 	TRY(client_call(in, "/v1/status", NULL, false, &o));
 	if (in->options[OPTION_JSON]) {
-		int rc = json_dumpf(o, stdout, JSON_INDENT(2));
-		(void)putchar('\n');
+		struct fault *f = print_json(o, JSON_INDENT(2));
 		json_decref(o);
-		return rc ? fault_new(FAULT_INTERNAL, "cannot write the answer") : NULL;
+		return f;
 	}
 	const char *now = text_or_dash(o, "now");
 	const json_t *secrets = json_object_get(o, "secrets");

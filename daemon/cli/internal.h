@@ -67,6 +67,9 @@ MUST_USE struct fault *client_download(
 /** After an order that was answered well: versions that the server could not store are said. */
 void client_say_unstored(const json_t *answer);
 
+/** JSON on stdout with json_dumps()'s flags, and a line feed: printable ASCII, whatever a server put into it. */
+MUST_USE struct fault *print_json(const json_t *o, size_t flags);
+
 /** A table on stdout: columns are as wide as their widest cell. Cells are escaped. */
 struct table;
 struct table *table_new(const char *const *heads, size_t columns);

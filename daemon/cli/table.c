@@ -1,8 +1,10 @@
-/* daemon/cli/table.c - columns for people, and times as they say them. */
+/* daemon/cli/table.c - columns for people, times as they say them, JSON for machines. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
+#include "base/io/json_text.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "daemon/cli/internal.h"
@@ -67,6 +69,14 @@ void table_free(struct table *t)
 		free(t->cells[i]);
 	free(t->cells);
 	free(t);
+}
+
+struct fault *print_json(const json_t *o, size_t flags)
+{
+	AUTO(mem_freep) char *text = json_text(o, flags);
+	if (!text)
+		return fault_new(FAULT_CORRUPT, "the answer is nested too deep to be printed");
+	return puts(text) == EOF ? fault_errno(errno, "cannot write") : NULL;
 }
 
 const char *text_or_dash(const json_t *o, const char *key)
