@@ -4,21 +4,20 @@
 #include "base/buf.h"
 #include "base/io/paths.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "daemon/cli/internal.h"
 
 enum { OPTION_SOCKET, OPTION_SAN, OPTION_LISTEN, OPTION_BUNDLE };
 
-/* A name as a YAML double-quoted scalar. */
+/* A text as a YAML double-quoted scalar: YAML has our escapes, and one for the quotes. */
 static void add_quoted(struct buf *b, const char *text)
 {
+	AUTO(mem_freep) char *escaped = text_escaped(text);
 	buf_add_text(b, "\"");
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			buf_printf(b, "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			buf_printf(b, "\\x%02x", *p);
-		else
-			buf_add(b, p, 1);
+	for (const char *p = escaped; *p; p++) {
+		if (*p == '"')
+			buf_add_text(b, "\\");
+		buf_add(b, p, 1);
 	}
 	buf_add_text(b, "\"");
 }
