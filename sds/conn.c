@@ -1,13 +1,18 @@
 /* sds/conn.c - the connections that have calls on this worker: who is at the other end, and what it said of itself. */
 #include <grpc/grpc_security.h>
 #include <grpc/support/alloc.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/buf.h"
 #include "base/io/accept.h"
 #include "base/io/evidence.h"
 #include "base/mem.h"
 #include "control/identity.h"
 #include "sds/internal.h"
+
+#define PROVEN_MS INT64_C(1000)
 
 static struct fault *unix_evidence(struct worker *w, int fd, struct evidence *e, uint64_t *ret_serial)
 {
@@ -24,15 +29,43 @@ static void set_pem(const grpc_auth_context *ctx, const char *property, const ch
 	*ret_len = p ? p->value_length : 0;
 }
 
-static struct fault *tls_peer(struct worker *w, grpc_call *call, struct identity **ret)
+static void hash_evidence(const struct evidence *e, unsigned char ret[32])
+{
+	struct buf b = BUF_INIT;
+	buf_printf(&b, "%zu ", e->leaf_pem_len);
+	buf_add(&b, e->leaf_pem, e->leaf_pem_len);
+	buf_add(&b, e->chain_pem, e->chain_pem_len);
+	invariant(EVP_Digest(b.data, b.len, ret, NULL, EVP_sha256(), NULL) == 1);
+	buf_free(&b);
+}
+
+/* A chain costs half a millisecond to verify: too much for each call of a connection that has many. The same
+ * certificates are good for a second, unless trust has shrunk meanwhile. */
+static bool is_still_proven(const struct worker *w, const struct conn *known, const struct tls_proof *p)
+{
+	return known && identity_kind(known->identity) == IDENTITY_TLS && w->judgement == known->proof.judgement &&
+	       w->now_ms - known->proof.at_ms < PROVEN_MS &&
+	       CRYPTO_memcmp(p->hash, known->proof.hash, sizeof p->hash) == 0;
+}
+
+/* known: a connection that bore the same peer text, or NULL. */
+static struct fault *tls_peer(
+	struct worker *w, grpc_call *call, struct conn *known, struct tls_proof *ret_proof, struct identity **ret)
 {
 	grpc_auth_context *ctx = grpc_call_auth_context(call);
-	struct fault *f;
+	struct fault *f = NULL;
 	if (ctx && grpc_auth_context_peer_is_authenticated(ctx)) {
 		struct evidence e = {.kind = EVIDENCE_TLS};
 		set_pem(ctx, GRPC_X509_PEM_CERT_PROPERTY_NAME, &e.leaf_pem, &e.leaf_pem_len);
 		set_pem(ctx, GRPC_X509_PEM_CERT_CHAIN_PROPERTY_NAME, &e.chain_pem, &e.chain_pem_len);
-		f = tls_identity(w->server, &e, ret);
+		*ret_proof = (struct tls_proof){.judgement = w->judgement, .at_ms = w->now_ms};
+		hash_evidence(&e, ret_proof->hash);
+		if (is_still_proven(w, known, ret_proof)) {
+			*ret_proof = known->proof;
+			*ret = identity_ref(known->identity);
+		} else {
+			f = tls_identity(w->server, &e, ret);
+		}
 	} else {
 		f = fault_new(FAULT_DENIED, "this connection proved nothing about its client");
 	}
@@ -70,6 +103,7 @@ static struct fault *enter(struct worker *w, grpc_call *call, const char *peer, 
 	uint64_t serial = 0;
 	struct conn *known = NULL;
 	struct identity *identity = NULL;
+	struct tls_proof proof = {.at_ms = 0};
 	HASH_FIND_STR(w->conns, peer, known);
 	if (sscanf(peer, "fd:%d", &fd) == 1) {
 		struct evidence e;
@@ -80,11 +114,12 @@ static struct fault *enter(struct worker *w, grpc_call *call, const char *peer, 
 		}
 		TRY(identity_from_evidence(&e, NULL, 0, 0, &identity));
 	} else {
-		TRY(tls_peer(w, call, &identity));
+		TRY(tls_peer(w, call, known, &proof, &identity));
 		/* The same address and port may be another client by now: only an equal identity shares. */
 		if (known && strcmp(identity_key(known->identity), identity_key(identity)) == 0 &&
 			identity_not_after_ms(known->identity) == identity_not_after_ms(identity)) {
 			identity_unref(identity);
+			known->proof = proof;
 			*ret = known;
 			return NULL;
 		}
@@ -92,6 +127,7 @@ static struct fault *enter(struct worker *w, grpc_call *call, const char *peer, 
 	if (known)
 		detach(w, known);
 	*ret = add(w, peer, fd, serial, identity);
+	(*ret)->proof = proof;
 	return NULL;
 }
 
@@ -137,7 +173,7 @@ struct node *conn_intern_node(struct conn *c, struct node *n)
 	return n;
 }
 
-/* One look per connection: its calls share what it proved. */
+/* One look per connection: its calls share what it proved. New ones are looked at anew, for this judgement is. */
 void conns_judge_again(struct worker *w)
 {
 	struct call *c;
@@ -147,7 +183,8 @@ void conns_judge_again(struct worker *w)
 			continue;
 		if (c->conn->judged != w->judgement) {
 			struct identity *same = NULL;
-			struct fault *f = tls_peer(w, c->grpc, &same);
+			struct tls_proof unused;
+			struct fault *f = tls_peer(w, c->grpc, NULL, &unused, &same);
 			identity_unref(same);
 			c->conn->judged = w->judgement;
 			c->conn->fell = f != NULL;

@@ -61,9 +61,14 @@ struct conn {
 	int fd;		   /* of a unix connection; -1 */
 	uint64_t serial;   /* likewise */
 	struct identity *identity;
-	struct node *node;   /* the last one, shared by streams that say the same */
-	uint64_t judged;     /* worker.judgement when its certificate was looked at last */
-	bool fell;	     /* and was not trusted any more */
+	struct node *node; /* the last one, shared by streams that say the same */
+	uint64_t judged;   /* worker.judgement when its certificate was looked at last */
+	bool fell;	   /* and was not trusted any more */
+	struct tls_proof { /* what its identity was taken from */
+		unsigned char hash[32];
+		uint64_t judgement;
+		int64_t at_ms;
+	} proof;
 	size_t calls;	     /* all that have not been freed */
 	size_t streams;	     /* those that were let in and are not over */
 	struct owner *owner; /* of this identity; shared by its connections on this worker */
