@@ -79,8 +79,8 @@ struct conn {
 	struct call *new_calls,
 		*reads; /* DL by wait_prev, wait_next: may not be read yet, for the first time or again */
 	struct timers_entry pace_timer, age_timer;
-	bool is_old;	  /* age.c: its calls are being ended */
-	bool is_kept_out; /* hung up on: it reset too many calls */
+	bool is_old;	    /* age.c: its calls are being ended */
+	bool is_hung_up_on; /* it reset too many calls */
 	int64_t age_ends_ms;
 };
 /** Who calls. UNAUTHENTICATED-worthy faults are DENIED. A reference that conn_leave() gives back. */

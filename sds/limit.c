@@ -28,7 +28,7 @@ static const char *const names[LIMIT_COUNT] = {
 	[LIMIT_NODE_BYTES] = "node_bytes",
 	[LIMIT_CONNECTIONS_PER_SECOND] = "connections_per_second",
 	[LIMIT_RESETS_PER_SECOND] = "resets_per_second",
-	[LIMIT_FLOOD] = "flood", /* base/io/accept_watch.c */
+	[LIMIT_FLOOD] = "flood", /* base/io/accept_watch.c, accept_tcp.c */
 };
 
 const char *limit_name(enum limit l)

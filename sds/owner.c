@@ -202,6 +202,16 @@ static struct bucket_size resets_of_identity(const struct conn *c)
 	return bucket_size((int64_t)part * (RESETS_FILL_MS / 1000), RESETS_FILL_MS);
 }
 
+/* Whoever comes on TCP cannot be kept out before its handshake, but has an empty bucket when it comes again. */
+static void hang_up(const struct conn *c, struct call *call)
+{
+	if (identity_kind(c->identity) == IDENTITY_UNIX)
+		accept_keep_out(c->worker->server->acceptor, c->fd, c->serial, identity_uid(c->identity),
+			"it opens streams and resets them (limits.resets_per_second)");
+	else if (c->peer && accept_cut_off_tcp(c->worker->server->acceptor, c->peer))
+		limit_hit(call, LIMIT_FLOOD);
+}
+
 void owner_takes_reset(struct call *call)
 {
 	struct conn *c = call->conn;
@@ -214,10 +224,9 @@ void owner_takes_reset(struct call *call)
 		return;
 	}
 	limit_hit(call, LIMIT_RESETS_PER_SECOND);
-	if (identity_kind(c->identity) == IDENTITY_UNIX && !c->is_kept_out)
-		accept_keep_out(w->server->acceptor, c->fd, c->serial, identity_uid(c->identity),
-			"it opens streams and resets them (limits.resets_per_second)");
-	c->is_kept_out = true;
+	if (!c->is_hung_up_on)
+		hang_up(c, call);
+	c->is_hung_up_on = true;
 }
 
 /* --- control --- */

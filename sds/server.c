@@ -307,6 +307,7 @@ struct fault *sds_server_listen_tcp(struct sds_server *s, const char *address, s
 		if (bound != port)
 			return fault_new(FAULT_CONFLICT, "cannot listen on %s", address);
 	}
+	accept_watch_tcp(s->acceptor, port);
 	if (ret_port)
 		*ret_port = port;
 	return NULL;

@@ -115,7 +115,7 @@ static int look_after(struct acceptor *a)
 		sweep(a, now);
 	int64_t wait = a->owners ? a->swept + sweep_interval_ms(a) - now : -1;
 	int64_t watch = accept_watch(a, now);
-	if (watch >= 0 && watch < wait)
+	if (watch >= 0 && (wait < 0 || watch < wait))
 		wait = watch;
 	pthread_mutex_unlock(&a->lock);
 	return (int)wait;
@@ -331,6 +331,15 @@ struct fault *accept_listen(struct acceptor *a, int fd)
 	return NULL;
 }
 
+void accept_watch_tcp(struct acceptor *a, int port)
+{
+	pthread_mutex_lock(&a->lock);
+	if (a->tcp_port_count < ACCEPT_LISTENERS_MAX)
+		a->tcp_ports[a->tcp_port_count++] = port;
+	pthread_mutex_unlock(&a->lock);
+	wake(a);
+}
+
 bool accept_evidence(struct acceptor *a, int fd, struct evidence *ret, uint64_t *ret_serial)
 {
 	struct connection *c;
@@ -394,6 +403,7 @@ void accept_free(struct acceptor *a)
 		HASH_DEL(a->owners, o);
 		free(o);
 	}
+	accept_tcp_forget(a);
 	free_tables(a);
 	free(a);
 }

@@ -44,6 +44,11 @@ bool accept_evidence(struct acceptor *a, int fd, struct evidence *ret, uint64_t 
 /** This connection does harm: hang up on it and the others of its process, say so with this reason, and let its uid
  * open no other one for a while, longer each time. What its uid's other processes have stays. Thread: any. */
 void accept_keep_out(struct acceptor *a, int fd, uint64_t serial, uid_t uid, const char *reason);
+/** gRPC listens on this TCP port: cut off whoever keeps a worker captive there. At most 16 are looked after. */
+void accept_watch_tcp(struct acceptor *a, int port);
+/** Reset the connection on such a port that came from this address, as grpc_call_get_peer() writes it. False: it has
+ * gone. Looks at all descriptors of the process. Thread: any. */
+bool accept_cut_off_tcp(struct acceptor *a, const char *peer);
 /** Open connections, at most 1 s ago. */
 size_t accept_count(struct acceptor *a);
 /** No more connections: closes the listening sockets and ends the thread. What was proven is kept until accept_free().

@@ -47,6 +47,8 @@ struct acceptor {
 	uint64_t serial;
 	int64_t swept; /* monotonic ms */
 	bool stopping, joined;
+	int tcp_ports[ACCEPT_LISTENERS_MAX];
+	size_t tcp_port_count;
 	struct quiet barred;
 	unsigned char *peeked; /* what a peer sent, for a look */
 	/* The acceptor's thread alone: */
@@ -55,6 +57,8 @@ struct acceptor {
 	bool *captives;		    /* likewise: was it, at the last look? */
 	bool captive;		    /* was any? */
 	int64_t watched;	    /* monotonic ms */
+	struct tcp_sight *tcp_sights;
+	int64_t tcp_cut; /* when somebody was cut off last; 0: nobody was */
 };
 
 /** Is it still what its descriptor is? Nobody else takes numbers of the range that connections are moved to. Called
@@ -67,6 +71,9 @@ void accept_bar(struct acceptor *a, uid_t uid, struct connection *c, const char 
 
 /** Look after the workers if it is time; ms until the next time, -1: nothing to look after. Called with the lock. */
 int64_t accept_watch(struct acceptor *a, int64_t now);
+/** A worker is captive: is it a client on TCP? Cut it off. Called with the lock. */
+void accept_tcp_look(struct acceptor *a);
+void accept_tcp_forget(struct acceptor *a); /* what was seen; no worker is captive */
 /** May this uid connect now? Counts as a try. Called with the lock. */
 bool accept_may_open(const struct acceptor *a, struct owner *o, int64_t now, enum accept_refusal *ret_why);
 /** Nothing is held against it any more. */

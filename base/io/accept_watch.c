@@ -2,7 +2,7 @@
  * core (1.51) reads on and on from that connection and does not come back to the worker's queue: streams that are
  * opened and reset (CVE-2023-44487) need no flow control and cost a peer next to nothing, and core keeps each until the
  * worker has seen it. So whoever keeps a worker captive is hung up on, and their uid is kept out for a while.
- * Connections on unix sockets alone: those are ours. */
+ * Connections on unix sockets alone: those are ours (TCP: accept_tcp.c). */
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include "base/io/accept_internal.h"
@@ -126,7 +126,7 @@ static void look_at(struct acceptor *a, struct connection *c, int64_t now)
 int64_t accept_watch(struct acceptor *a, int64_t now)
 {
 	struct connection *c, *next;
-	if (!a->o.pulses || !a->connections)
+	if (!a->o.pulses || (!a->connections && !a->tcp_port_count))
 		return -1;
 	int64_t interval = a->captive ? CAPTIVE_WATCH_MS : WATCH_MS;
 	if (now - a->watched < interval)
@@ -138,10 +138,14 @@ int64_t accept_watch(struct acceptor *a, int64_t now)
 		a->captive |= a->captives[w];
 	}
 	a->watched = now;
-	if (!a->captive)
+	if (!a->captive) {
+		accept_tcp_forget(a);
 		return WATCH_MS;
+	}
 	HASH_ITER (hh, a->connections, c, next)
 		if (a->captives[c->worker])
 			look_at(a, c, now);
+	if (a->tcp_port_count)
+		accept_tcp_look(a);
 	return CAPTIVE_WATCH_MS;
 }

@@ -151,16 +151,18 @@ def test_slow_readers_delay_nobody(folder):
         raw.close()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_streams_opened_and_reset(folder, workers):
-    """CVE-2023-44487: the flooder is hung up on and kept out; who was there before hears of each new version."""
-    target = start(folder, workers)
+@pytest.mark.parametrize("transport, workers", [("unix", 1), ("unix", 2), ("tcp", 1)])
+def test_streams_opened_and_reset(folder, transport, workers):
+    """CVE-2023-44487: the flooder is hung up on (and, where the acceptor has its uid, kept out); who was there before
+    hears of each new version."""
+    target = start(folder, workers, transport)
     name = target.name()
     leaf = target.put(name)
+    where = [target.server.socket] if transport == "unix" else [target.address.rsplit(":", 1)[1], target.server.folder]
     with target.client() as client:
         good = open_dialogue(client, "sds-sotw").subscribe(name)
         assert holds(good.take_one(name), leaf)
-        flood = subprocess.Popen([sys.executable, FLOOD, target.server.socket])
+        flood = subprocess.Popen([sys.executable, FLOOD, *where])
         try:
             assert flood.wait(120) == 0
         finally:
@@ -168,6 +170,38 @@ def test_streams_opened_and_reset(folder, workers):
             flood.wait()
         leaf = target.put(name)
         assert holds(good.take_one(name), leaf)
-    line = json.loads(target.server.wait_log("accept.kept_out"))
-    assert line["uid"] == os.geteuid() and line["seconds"] > 0
-    assert counted(target, "flood") > 0
+    wait.until(lambda: counted(target, "flood") > 0, 20, "counted")
+    if transport == "unix":
+        line = json.loads(target.server.wait_log("accept.kept_out"))
+        assert line["uid"] == os.geteuid() and line["seconds"] > 0
+
+
+def is_hung_up_on(raw):
+    """Opens streams and resets them, one at a time, until the server ends the connection."""
+    try:
+        for _ in range(1000):
+            raw.send(h2.RST_STREAM, 0, raw.call(PATHS["sotw", False]), b"\0\0\0\x08")
+            raw.ping()
+            if raw.until(lambda f: f.type == h2.PING and f.flags & h2.ACK) is None:
+                return True
+    except h2.ENDED:
+        return True
+    return False
+
+
+def test_streams_opened_and_reset_over_tcp(folder):
+    """At a pace that lets the worker see them: the connection is reset, the one beside it lives."""
+    target = start(folder, transport="tcp", resets_per_second=1)
+    name = target.name()
+    leaf = target.put(name)
+    with target.client() as client:
+        good = open_dialogue(client, "sds-sotw").subscribe(name)
+        assert holds(good.take_one(name), leaf)
+        for _ in range(2):  # its identity's bucket is empty the second time
+            bad = target.raw()
+            assert is_hung_up_on(bad)
+            bad.close()
+        leaf = target.put(name)
+        assert holds(good.take_one(name), leaf)
+    assert counted(target, "resets_per_second") > 0
+    wait.until(lambda: counted(target, "flood") == 2, 20, "both are counted")

@@ -1,6 +1,7 @@
 """HTTP/2 by hand, for what no gRPC library would send: broken frames, closed windows, silence."""
 import collections
 import socket
+import ssl
 import struct
 import time
 
@@ -11,6 +12,7 @@ from .wait import Expired
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 INITIAL_WINDOW = 4
+ENDED = ConnectionError, ssl.SSLEOFError  # what a socket of either kind raises when the server has cut it off
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 Frame = collections.namedtuple("Frame", "type flags stream payload")
@@ -79,7 +81,7 @@ class Connection:
                     more = self.socket.recv(65536)
                 except TimeoutError:
                     continue
-                except ConnectionError:
+                except ENDED:
                     return None
                 if not more:
                     return None

@@ -2,6 +2,7 @@
  * kept out. */
 #include "base/io/accept.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -16,6 +17,8 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/io/pulse.h"
+#include "base/io/tcp_socket.h"
+#include "base/mem.h"
 
 enum { WORKERS = 2, CONNECTIONS_MAX = 4, ADDED_MAX = 16, DEADLINE_MS = 60000, CHUNK = 4096 };
 
@@ -315,21 +318,26 @@ static void send_anything(int client)
 	(void)!send(client, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* The test plays a worker that reads on and on, and comes to nothing else. */
-static void be_captive(struct fixture *f, void (*send_more)(int client))
+/* The test plays a worker that reads on and on, and comes to nothing else; until the client is hung up on. */
+static void read_on(struct pulse *worker, int client, int served, void (*send_more)(int client))
 {
 	unsigned char bytes[CHUNK];
-	int client = dial(f);
-	struct added a = next_added(f);
 	int64_t end = clock_mono_ms(clock_system()) + DEADLINE_MS;
-	pulse_begin(&f->pulses[a.worker]);
+	pulse_begin(worker);
 	while (!is_hung_up(client) && clock_mono_ms(clock_system()) < end) {
 		for (int i = 0; i < 32; i++)
 			send_more(client);
 		for (int i = 0; i < 16; i++)
-			(void)!recv(a.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+			(void)!recv(served, bytes, sizeof bytes, MSG_DONTWAIT);
 	}
 	assert_true(is_hung_up(client));
+}
+
+static void be_captive(struct fixture *f, void (*send_more)(int client))
+{
+	int client = dial(f);
+	struct added a = next_added(f);
+	read_on(&f->pulses[a.worker], client, a.fd, send_more);
 	assert_int_equal(next_refusal(f), ACCEPT_KEPT_OUT);
 	assert_refused(f, dial(f), ACCEPT_KEPT_OUT);
 	(void)close(a.fd);
@@ -346,6 +354,56 @@ static void test_endless_bytes(void **state)
 	be_captive(*state, send_anything);
 }
 
+struct tcp_pair {
+	int client, served;
+	char *text; /* of the client, as gRPC would write it */
+};
+
+static struct tcp_pair dial_tcp(int listener, int port)
+{
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof a;
+	struct tcp_pair p = {.client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+	assert_int_equal(connect(p.client, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(getsockname(p.client, (struct sockaddr *)&a, &len), 0);
+	p.text = mem_printf("ipv4:127.0.0.1:%d", ntohs(a.sin_port));
+	p.served = accept(listener, NULL, NULL);
+	assert_true(p.served >= 0);
+	return p;
+}
+
+static void drop(struct tcp_pair *p)
+{
+	(void)close(p->client);
+	(void)close(p->served);
+	free(p->text);
+}
+
+/* On TCP whoever sends without end is cut off, twice, and others live; who is named is, too. */
+static void test_tcp(void **state)
+{
+	struct fixture *f = *state;
+	int listener = -1, port = 0;
+	assert_null(tcp_socket_listen("127.0.0.1:0", &listener, &port));
+	accept_watch_tcp(f->acceptor, port);
+	struct tcp_pair other = dial_tcp(listener, port);
+	for (int i = 0; i < 2; i++) {
+		struct tcp_pair bad = dial_tcp(listener, port);
+		read_on(&f->pulses[0], bad.client, bad.served, send_anything);
+		assert_int_equal(next_refusal(f), ACCEPT_KEPT_OUT);
+		assert_false(accept_cut_off_tcp(f->acceptor, bad.text));
+		drop(&bad);
+	}
+	assert_false(is_hung_up(other.client));
+	assert_false(accept_cut_off_tcp(f->acceptor, "ipv4:127.0.0.1:0"));
+	assert_false(accept_cut_off_tcp(f->acceptor, "fd:3"));
+	assert_true(accept_cut_off_tcp(f->acceptor, other.text));
+	assert_true(is_hung_up(other.client));
+	drop(&other);
+	(void)close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_evidence, setup, teardown),
@@ -356,6 +414,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_keep_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keep_out_who_has_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rapid_resets, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_endless_bytes, setup, teardown)};
+		cmocka_unit_test_setup_teardown(test_endless_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tcp, setup, teardown)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
