@@ -132,6 +132,22 @@ typedef void control_removed_fn(void *arg, struct fault *f, size_t count);
  * under one of them is served: the text names some. done: once it is stored. */
 void control_trust_remove(
 	struct control *c, const char *authority, bool force, const char *by, control_removed_fn *done, void *arg);
+/** Take this anchor (its SHA-256, or 16 digits of it that tell it from the others) out of the bundles now, and never
+ * from the authority again, even while that shows it: over restarts, until control_trust_restore(). CONFLICT unless
+ * force, while the authority shows it or a certificate under it is served; CONFLICT: it is the only one. done: once it
+ * is stored; a fault: nothing changed. NOT_FOUND, INVALID, EXHAUSTED. */
+void control_trust_ban(struct control *c, const char *authority, const char *sha256, bool force, const char *by,
+	control_done_fn *done, void *arg);
+/** It may be taken again, as if it were new. sha256 NULL: the record of what was banned cannot be read, and is begun
+ * anew. NOT_FOUND, INVALID, CONFLICT. */
+void control_trust_restore(
+	struct control *c, const char *authority, const char *sha256, const char *by, control_done_fn *done, void *arg);
+struct control_ban {
+	const char *authority, *sha256, *subject, *by;
+	int64_t at_ms;
+	bool shown; /* by the authority, now */
+};
+void control_each_ban(struct control *c, void (*fn)(void *arg, const struct control_ban *b), void *arg);
 struct control_anchor {
 	const char *authority, *sha256, *subject;
 	int64_t since_ms, ready_ms, gone_ms, used_ms, not_after_ms; /* wall; 0: not */
@@ -147,6 +163,7 @@ struct control_reach {
 	size_t certificates, bundles; /* served */
 	size_t nodes;		      /* connected, that subscribe to one of them */
 	unsigned rate;		      /* requests a second that the authority is asked at most; 0: no limit */
+	bool bans_unreadable;	      /* which of its anchors were banned is not known, so none is taken */
 };
 bool control_trust_reach(struct control *c, const char *authority, struct control_reach *ret);
 /** A proxy that subscribes to a bundle with the anchor, or did lately. */

@@ -19,6 +19,7 @@
 #include "control/outlet.h"
 #include "control/policy.h"
 #include "control/shares.h"
+#include "control/trust_bans.h"
 #include "control/trust_hold.h"
 #include "control/trust_record.h"
 
@@ -195,6 +196,9 @@ struct quarantined {
 /* What is known of an authority's anchors: in its struct authority. */
 struct trust {
 	struct trust_record *record;
+	struct trust_bans *bans;
+	bool bans_unreadable; /* they are none then */
+	bool banning;	      /* a change of them is on its way to the store */
 	int64_t saved_at_ms;
 	uint64_t writes; /* of the record, handed to the store */
 };
@@ -378,6 +382,8 @@ bool trust_order_holds_campaign(const struct control *c, const char *authority);
 void trust_order_paused(struct control *c, const char *authority); /* who waits hears so */
 /** Certificates that are served, under anchors that the authority shows no more. */
 size_t trust_old_leaves(struct authority *a, const struct entry **ret_one);
+/** The same under this one. */
+size_t trust_leaves_under(const struct authority *a, const struct trust_anchor *t, const struct entry **ret_one);
 void trust_orders_close(struct control *c);
 void trust_orders_free(struct control *c);
 
@@ -393,9 +399,35 @@ struct trust_change;
  * trust_change_apply(), which takes it; else trust_change_free(). */
 MUST_USE struct fault *trust_removal(
 	struct authority *a, const char *by, struct store_tx *tx, struct trust_change **ret);
+/** The same of these, which it may still show; the audit record is the caller's. */
+MUST_USE struct fault *trust_removal_of(struct authority *a, const struct trust_anchor *const *anchors, size_t count,
+	const char *by, struct store_tx *tx, struct trust_change **ret);
 void trust_change_apply(struct control *c, struct trust_change *k);
 void trust_change_free(struct trust_change *k);
 size_t trust_change_count(const struct trust_change *k); /* anchors */
+
+/* trust_banned.c */
+void trust_bans_load(struct authority *a);	  /* from the store, before the driver starts */
+char *trust_bans_blob(const struct authority *a); /* its name there; the caller's */
+/** They cannot be read, and what to do. */
+struct fault *trust_bans_fault(const char *authority, enum fault_code code);
+/** What may be taken of the anchors that it shows, as a reference of the caller's; *ret NULL: nothing. CORRUPT: nobody
+ * knows. */
+MUST_USE struct fault *trust_bans_apply_to(struct authority *a, struct anchors *shown, struct anchors **ret);
+/** CORRUPT: this chain (leaf first) leads to anchors alone that were removed by order. Without bans it is not looked
+ * at.
+ */
+MUST_USE struct fault *trust_check_banned(struct authority *a, STACK_OF(X509) * chain);
+/** A leaf of this authority led to an anchor that is banned now, and to no other. */
+bool trust_is_banned(const struct entry *e, const struct version *v);
+/* trust_banning.c */
+struct trust_banning;
+/** These anchors leave the bundles and are not taken again: written into tx with audit records. Once that is durable:
+ * trust_banning_apply(), which takes it; else trust_banning_free(). */
+MUST_USE struct fault *trust_ban(struct authority *a, const struct trust_anchor *const *anchors, size_t count,
+	const char *by, struct store_tx *tx, struct trust_banning **ret);
+void trust_banning_apply(struct control *c, struct trust_banning *b);
+void trust_banning_free(struct control *c, struct trust_banning *b); /* NULL is fine */
 
 /* campaign.c */
 /** The order that asks most of this entry: 0 where there is none. */

@@ -73,7 +73,9 @@ static void on_issued(void *arg, struct fault *f, struct ca_answer *answer)
 			.clock_skew_ms = CLOCK_SKEW_MS,
 			.lifetime_ms = i->spec.lifetime_ms,
 			.served_not_after_ms = i->spec.served_not_after_ms};
-		f = check_answer(answer, &expected, &c);
+		f = trust_check_banned(i->authority, answer->chain);
+		if (!f)
+			f = check_answer(answer, &expected, &c);
 		i->hint = answer->renew;
 	}
 	ca_answer_free(answer);

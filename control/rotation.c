@@ -360,13 +360,14 @@ static void answer_held(struct entry *e)
 	tell_waiters(e, f);
 }
 
-/* True: it goes on waiting. Otherwise it is on its way, or it was dropped: it has become old, or an operator wants an
- * earlier one. */
+/* True: it goes on waiting. Otherwise it is on its way, or it was dropped: it has become old, its anchor was removed,
+ * or an operator wants an earlier one. */
 static bool wait_on(struct entry *e, int64_t now)
 {
 	int64_t patience = trust_patience_ends_ms(version_not_after_ms(e->current), version_life_ms(e->current));
 	bool must = trust_must_wait(e, e->held);
-	if (e->pinned || now >= trust_patience_ends_ms(version_not_after_ms(e->held), version_life_ms(e->held))) {
+	if (e->pinned || trust_is_banned(e, e->held) ||
+		now >= trust_patience_ends_ms(version_not_after_ms(e->held), version_life_ms(e->held))) {
 		drop_held(e);
 		return false;
 	}

@@ -33,11 +33,13 @@ void trust_load(struct authority *a)
 	fault_free(f);
 	if (!t->record)
 		t->record = trust_record_new();
+	trust_bans_load(a);
 }
 
 void trust_done(struct trust *t)
 {
 	trust_record_free(t->record);
+	trust_bans_free(t->bans);
 }
 
 /* --- saving --- */
@@ -92,9 +94,11 @@ void trust_shown(struct authority *a)
 {
 	struct trust *t = authority_trust(a);
 	struct anchors *shown = ca_anchors(authority_ca(a));
+	AUTO(anchors_unrefp) struct anchors *taken = NULL;
 	bool changed = false;
-	struct fault *f =
-		shown ? trust_record_show(t->record, shown, control_now_ms(authority_control(a)), &changed) : NULL;
+	struct fault *f = shown ? trust_bans_apply_to(a, shown, &taken) : NULL;
+	if (shown && !f)
+		f = trust_record_show(t->record, taken, control_now_ms(authority_control(a)), &changed);
 	if (f)
 		log_event(LOG_ERROR, "authority.trust_refused", LS("authority", authority_name(a)), LF(f),
 			LS("effect", "its new anchors are not published; leaves under them are refused"));

@@ -21,6 +21,7 @@ struct trust_change {
 	char **anchors;	 /* by fingerprint */
 	size_t anchor_count;
 	bool removes;	      /* them; else they are waited for: */
+	bool shown_too;	      /* those that the authority still shows among them */
 	bool forces;	      /* by nobody any more */
 	struct passed *nodes; /* and not by these */
 	size_t node_count;
@@ -92,7 +93,7 @@ static void apply_to(const struct trust_change *k, struct trust_record *r)
 	for (size_t i = 0; i < k->anchor_count; i++) {
 		struct trust_anchor *t = find(r, k->anchors[i]);
 		if (t && k->removes)
-			(void)trust_record_drop(r, t->sha256);
+			(void)trust_record_drop(r, t->sha256, k->shown_too);
 		if (!t || k->removes)
 			continue;
 		for (size_t n = 0; n < k->node_count; n++)
@@ -152,6 +153,21 @@ struct fault *trust_removal(struct authority *a, const char *by, struct store_tx
 	audit_note(authority_control(a), tx, "trust.anchors_removed", NULL, NULL, by, detail);
 	*ret = k;
 	return NULL;
+}
+
+struct fault *trust_removal_of(struct authority *a, const struct trust_anchor *const *anchors, size_t count,
+	const char *by, struct store_tx *tx, struct trust_change **ret)
+{
+	struct trust_change *k = change_new(a, by);
+	k->removes = k->shown_too = true;
+	for (size_t i = 0; i < count; i++)
+		add_anchor(k, anchors[i]);
+	struct fault *f = write_changed(k, a, tx);
+	if (f)
+		trust_change_free(k);
+	else
+		*ret = k;
+	return f;
 }
 
 struct removal {

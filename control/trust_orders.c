@@ -117,9 +117,9 @@ static const struct trust_anchor *shown_root(struct authority *a)
 	return NULL;
 }
 
-static size_t leaves_under(
-	const struct control *c, const struct authority *a, const struct trust_anchor *t, const struct entry **ret_one)
+size_t trust_leaves_under(const struct authority *a, const struct trust_anchor *t, const struct entry **ret_one)
 {
+	const struct control *c = authority_control(a);
 	size_t n = 0;
 	for (const struct entry *e = c->entries; e; e = e->hh.next) {
 		if (!e->current || !version_leaf(e->current) || !version_authority(e->current) ||
@@ -135,12 +135,11 @@ static size_t leaves_under(
 
 size_t trust_old_leaves(struct authority *a, const struct entry **ret_one)
 {
-	const struct control *c = authority_control(a);
 	struct trust_record *r = authority_trust(a)->record;
 	size_t n = 0;
 	for (size_t i = 0; i < trust_record_count(r); i++)
 		if (trust_record_at(r, i)->gone_ms)
-			n += leaves_under(c, a, trust_record_at(r, i), ret_one);
+			n += trust_leaves_under(a, trust_record_at(r, i), ret_one);
 	return n;
 }
 
@@ -393,7 +392,7 @@ void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct c
 					.gone_ms = t->gone_ms,
 					.used_ms = t->used_ms,
 					.not_after_ms = t->info->not_after_ms,
-					.leaves = leaves_under(c, a, t, NULL),
+					.leaves = trust_leaves_under(a, t, NULL),
 					.waits_for = who,
 					.paused_ms = paused_ms,
 					.paused_by = paused_by,

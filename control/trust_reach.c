@@ -42,6 +42,8 @@ bool control_trust_reach(struct control *c, const char *authority, struct contro
 	if (!def)
 		return false;
 	ret->rate = def->rate;
+	struct authority *a = authority_find(c, authority);
+	ret->bans_unreadable = a && authority_trust(a)->bans_unreadable;
 	for (const struct entry *e = c->entries; e; e = e->hh.next) {
 		bool is_bundle = e->def && e->def->kind == SECRET_VALIDATION_CONTEXT &&
 				 definitions_bundle_has(c->definitions, e->def, authority);

@@ -230,7 +230,7 @@ static struct fault *alone_new(X509 *cert, struct anchors **ret)
 
 static struct fault *add_new(struct trust_record *r, const struct anchors *shown, int64_t now_ms)
 {
-	for (size_t i = 0; i < anchors_count(shown); i++) {
+	for (size_t i = 0; shown && i < anchors_count(shown); i++) {
 		AUTO(anchors_unrefp) struct anchors *alone = NULL;
 		if (find(r, anchors_info(shown, i)->sha256))
 			continue;
@@ -246,7 +246,7 @@ static bool mark_gone(struct trust_record *r, const struct anchors *shown, int64
 	bool changed = false;
 	for (size_t i = 0; i < r->count; i++) {
 		struct trust_anchor *a = &r->items[i].anchor;
-		bool is_shown = anchors_contain(shown, a->cert);
+		bool is_shown = shown && anchors_contain(shown, a->cert);
 		if (is_shown != (a->gone_ms == 0))
 			changed = true;
 		a->gone_ms = is_shown ? 0 : a->gone_ms ? a->gone_ms : now_ms;
@@ -290,10 +290,10 @@ struct fault *trust_record_show(struct trust_record *r, const struct anchors *sh
 	return NULL;
 }
 
-bool trust_record_drop(struct trust_record *r, const char *sha256)
+bool trust_record_drop(struct trust_record *r, const char *sha256, bool shown_too)
 {
 	struct item *i = find(r, sha256);
-	if (!i || !i->anchor.gone_ms)
+	if (!i || (!i->anchor.gone_ms && !shown_too))
 		return false;
 	drop(r, (size_t)(i - r->items));
 	fault_ignore(renew_union(r), "a part of what fitted fits");

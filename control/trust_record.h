@@ -47,16 +47,17 @@ void trust_record_free(struct trust_record *r);
 MUST_USE struct fault *trust_record_decode(const struct secret *bytes, struct trust_record **ret);
 MUST_USE struct fault *trust_record_encode(const struct trust_record *r, struct secret **ret);
 
-/** The authority shows these now: new ones are added, missing ones are gone from now on. *ret_changed: something is
- * different. INVALID: the whole, earlier ones included, passes a limit of base/anchors.h; then nothing changed. */
+/** The authority shows these now (NULL: none that may be taken): new ones are added, missing ones are gone from now on.
+ * *ret_changed: something is different. INVALID: the whole, earlier ones included, passes a limit of base/anchors.h;
+ * then nothing changed. */
 MUST_USE struct fault *trust_record_show(
 	struct trust_record *r, const struct anchors *shown, int64_t now_ms, bool *ret_changed);
 /** Drop what is gone and was neither shown nor used for as long as the longest life of a leaf (leaf_life_ms at the
  * least). True: something was. */
 bool trust_record_sweep(struct trust_record *r, int64_t leaf_life_ms, int64_t now_ms);
 
-/** Drop this one, used or not, where it is gone. False: it is not there, or is shown. */
-bool trust_record_drop(struct trust_record *r, const char *sha256);
+/** Drop this one, used or not, where it is gone (shown_too: or not). False: it is not there, or is shown. */
+bool trust_record_drop(struct trust_record *r, const char *sha256, bool shown_too);
 /** Wait no longer for this node. False: TRUST_PASSED_MAX are passed over already. */
 bool trust_anchor_pass(struct trust_anchor *a, const char *node, const char *identity, const char *by, int64_t now_ms);
 /** Who passed it over and when, or NULL. Borrowed. */

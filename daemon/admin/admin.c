@@ -32,6 +32,7 @@ static const struct http_route api_routes[] = {
 	{"POST", "/v1/trust/pause", route_trust_pause},
 	{"POST", "/v1/trust/resume", route_trust_resume},
 	{"POST", "/v1/trust/remove", route_trust_remove},
+	{"POST", "/v1/trust/restore", route_trust_restore},
 	{"POST", "/v1/audit", route_audit},
 	{"POST", "/v1/log-level", route_log_level},
 	{"POST", "/v1/reload", route_reload},

@@ -39,7 +39,8 @@ void route_trust_rotate(void *admin, struct http_exchange *x);	 /* POST {authori
 void route_trust_proceed(void *admin, struct http_exchange *x);	 /* POST {authority, node?, all?} */
 void route_trust_pause(void *admin, struct http_exchange *x);	 /* POST {authority} */
 void route_trust_resume(void *admin, struct http_exchange *x);	 /* POST {authority} */
-void route_trust_remove(void *admin, struct http_exchange *x);	 /* POST {authority, force?} */
+void route_trust_remove(void *admin, struct http_exchange *x);	 /* POST {authority, sha256?, force?} */
+void route_trust_restore(void *admin, struct http_exchange *x);	 /* POST {authority, sha256 | force} */
 void route_audit(void *admin, struct http_exchange *x);		 /* POST /v1/audit {after, limit} */
 void route_inventory(void *admin, struct http_exchange *x);	 /* GET /v1/inventory */
 void route_seal_rotate(void *admin, struct http_exchange *x);	 /* POST /v1/seal/rotate {key} */

@@ -61,9 +61,17 @@ static void add_reach(void *arg, const struct control_authority *a)
 	struct control_reach reach;
 	if (control_trust_reach(l->control, a->name, &reach))
 		(void)json_array_append_new(
-			l->list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", a->name, "certificates",
+			l->list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "name", a->name, "certificates",
 					 (json_int_t)reach.certificates, "bundles", (json_int_t)reach.bundles, "nodes",
-					 (json_int_t)reach.nodes, "rate", (json_int_t)reach.rate));
+					 (json_int_t)reach.nodes, "rate", (json_int_t)reach.rate, "bans_unreadable",
+					 reach.bans_unreadable));
+}
+
+static void add_ban(void *arg, const struct control_ban *b)
+{
+	(void)json_array_append_new(
+		arg, json_pack("{s:s, s:s, s:s, s:o, s:s, s:b}", "authority", b->authority, "sha256", b->sha256,
+			     "subject", b->subject, "at", admin_time(b->at_ms), "by", b->by, "shown", b->shown));
 }
 
 void route_trust(void *admin, struct http_exchange *x)
@@ -72,8 +80,10 @@ void route_trust(void *admin, struct http_exchange *x)
 	struct listing anchors = {a->o.control, json_array()}, reach = {a->o.control, json_array()};
 	control_each_anchor(a->o.control, add_anchor, &anchors);
 	control_each_authority(a->o.control, add_reach, &reach);
-	admin_reply_json(x, json_pack("{s:o, s:o, s:o}", "now", admin_time(clock_wall_ms(a->o.clock)), "anchors",
-				    anchors.list, "authorities", reach.list));
+	json_t *banned = json_array();
+	control_each_ban(a->o.control, add_ban, banned);
+	admin_reply_json(x, json_pack("{s:o, s:o, s:o, s:o}", "now", admin_time(clock_wall_ms(a->o.clock)), "anchors",
+				    anchors.list, "authorities", reach.list, "banned", banned));
 }
 
 static void on_done(void *arg, struct fault *f)
@@ -174,20 +184,64 @@ static void on_removed(void *arg, struct fault *f, size_t count)
 		admin_reply_json(x, json_pack("{s:I}", "removed", (json_int_t)count));
 }
 
+static void on_banned(void *arg, struct fault *f)
+{
+	on_removed(arg, f, 1);
+}
+
+/* A fingerprint of the body, or NULL where there is none. */
+static struct fault *read_sha256(const json_t *body, const char **ret)
+{
+	*ret = NULL;
+	return json_object_get(body, "sha256") ? admin_text(body, "sha256", ret) : NULL;
+}
+
 void route_trust_remove(void *admin, struct http_exchange *x)
 {
 	struct admin *a = admin;
 	json_t *body = NULL;
-	const char *authority;
+	const char *authority, *sha256;
 	bool force;
-	struct fault *f = admin_body(x, "authority,force", &body);
+	struct fault *f = admin_body(x, "authority,sha256,force", &body);
 	if (!f)
 		f = admin_name(body, "authority", &authority);
+	if (!f)
+		f = read_sha256(body, &sha256);
 	if (!f)
 		f = admin_flag(body, "force", &force);
 	if (f)
 		http_reply_fault(x, f);
+	else if (sha256)
+		control_trust_ban(a->o.control, authority, sha256, force, http_peer(x), on_banned, x);
 	else
 		control_trust_remove(a->o.control, authority, force, http_peer(x), on_removed, x);
+	json_decref(body);
+}
+
+/* One of both: what was banned is never forgotten by leaving something out. */
+static struct fault *read_restored(const json_t *body, const char **ret)
+{
+	bool force;
+	TRY(admin_flag(body, "force", &force));
+	TRY(read_sha256(body, ret));
+	return force == (*ret != NULL)
+		       ? fault_new(FAULT_INVALID, "give \"sha256\", or \"force\": true where the bans cannot be read")
+		       : NULL;
+}
+
+void route_trust_restore(void *admin, struct http_exchange *x)
+{
+	struct admin *a = admin;
+	json_t *body = NULL;
+	const char *authority, *sha256;
+	struct fault *f = admin_body(x, "authority,sha256,force", &body);
+	if (!f)
+		f = admin_name(body, "authority", &authority);
+	if (!f)
+		f = read_restored(body, &sha256);
+	if (f)
+		http_reply_fault(x, f);
+	else
+		control_trust_restore(a->o.control, authority, sha256, http_peer(x), on_done, x);
 	json_decref(body);
 }

@@ -1,5 +1,5 @@
-/* daemon/cli/cmd_trust.c - leafcast trust status|rotate|proceed|pause|resume|remove, and compromise: the plan is shown
- * before anything is done (trust_plan.c). */
+/* daemon/cli/cmd_trust.c - leafcast trust status|rotate|proceed|pause|resume|remove|restore, and compromise: the plan
+ * is shown before anything is done (trust_plan.c). */
 #include <stdio.h>
 #include <string.h>
 #include "base/duration.h"
@@ -66,6 +66,38 @@ static void print_pause(const json_t *o, const char *authority)
 	}
 }
 
+static size_t print_bans(const json_t *o, const char *authority)
+{
+	size_t i, shown = 0;
+	json_t *b;
+	json_array_foreach(json_object_get(o, "banned"), i, b)
+	{
+		if (!is_of(b, authority))
+			continue;
+		AUTO(mem_freep) char *name = safe_or_dash(b, "authority");
+		AUTO(mem_freep) char *sha = safe_or_dash(b, "sha256");
+		AUTO(mem_freep) char *subject = safe_or_dash(b, "subject");
+		AUTO(mem_freep) char *at = relative_time(b, "at", text_or_dash(o, "now"));
+		AUTO(mem_freep) char *by = safe_or_dash(b, "by");
+		(void)printf("%sbanned: anchor %s of %s (%s), %s by %s%s; leafcast trust restore lifts it\n",
+			shown++ ? "" : "\n", sha, name, subject, at, by,
+			json_is_true(json_object_get(b, "shown")) ? ", still shown by the authority" : "");
+	}
+	json_array_foreach(json_object_get(o, "authorities"), i, b)
+	{
+		const char *name = text_or_dash(b, "name");
+		if (!json_is_true(json_object_get(b, "bans_unreadable")) || (authority && strcmp(name, authority) != 0))
+			continue;
+		AUTO(mem_freep) char *safe = text_escaped(name);
+		(void)printf(
+			"\nauthority %s: which of its anchors were banned cannot be read, so it brings no new one; "
+			"leafcast trust restore %s --force forgets the bans\n",
+			safe, safe);
+		shown++;
+	}
+	return shown;
+}
+
 static struct fault *print_anchors(const json_t *o, const char *authority)
 {
 	static const char *const heads[] = {
@@ -92,6 +124,7 @@ static struct fault *print_anchors(const json_t *o, const char *authority)
 	table_free(t);
 	print_waiting(o, authority);
 	print_pause(o, authority);
+	shown += print_bans(o, authority);
 	if (authority)
 		trust_plan_print_nodes(o, authority);
 	return shown || !authority ? NULL : fault_new(FAULT_NOT_FOUND, "no anchor of authority %s is known", authority);
@@ -164,19 +197,49 @@ static struct fault *pause_or_resume(const struct cli_input *in, const char *aut
 	return NULL;
 }
 
-/* What breaks is said before it is asked; without certificates under the anchors nothing does. */
-static struct fault *remove_old(const struct cli_input *in, const char *authority)
+/* What breaks is said before it is asked; without certificates under the anchors nothing does. sha256 NULL: what the
+ * authority shows no more. */
+static struct fault *remove_anchors(const struct cli_input *in, const char *authority, const char *sha256)
 {
 	json_t *o = NULL;
 	bool force = in->options[OPTION_FORCE];
 	if (force || in->options[OPTION_DRY_RUN])
-		TRY(trust_plan_print_removal(in, authority));
+		TRY(sha256 ? trust_plan_print_ban(in, authority, sha256) : trust_plan_print_removal(in, authority));
 	if (in->options[OPTION_DRY_RUN])
 		return NULL;
 	if (force && !trust_plan_confirmed(in->options[OPTION_YES]))
 		return fault_new(FAULT_DENIED, "not confirmed: nothing was done (--yes confirms)");
-	TRY(post(in, "/v1/trust/remove", json_pack("{s:s, s:b}", "authority", authority, "force", force), &o));
+	json_t *body = json_pack("{s:s, s:b}", "authority", authority, "force", force);
+	if (sha256)
+		(void)json_object_set_new(body, "sha256", json_string(sha256));
+	TRY(post(in, "/v1/trust/remove", body, &o));
 	(void)printf("%lld anchors left the bundles\n", number_of(o, "removed"));
+	if (sha256)
+		(void)printf(
+			"it is not taken again from the authority, also over restarts, until leafcast trust restore %s "
+			"%s\n",
+			authority, sha256);
+	json_decref(o);
+	return NULL;
+}
+
+static struct fault *restore(const struct cli_input *in, const char *authority, const char *sha256)
+{
+	json_t *o = NULL;
+	bool force = in->options[OPTION_FORCE];
+	if (force == (sha256 != NULL))
+		return fault_new(FAULT_INVALID,
+			"name the anchor by its SHA-256 (leafcast trust status %s lists what is banned); --force "
+			"instead "
+			"forgets all bans of the authority where they cannot be read",
+			authority);
+	TRY(post(in, "/v1/trust/restore",
+		force ? json_pack("{s:s, s:b}", "authority", authority, "force", 1)
+		      : json_pack("{s:s, s:s}", "authority", authority, "sha256", sha256),
+		&o));
+	(void)puts(
+		"what the authority shows is taken again: as a new anchor, certificates under it follow when proxies "
+		"hold it");
 	json_decref(o);
 	return NULL;
 }
@@ -188,18 +251,21 @@ static struct fault *change(const struct cli_input *in, const char *verb, const 
 		return fault_new(FAULT_INVALID, "--over takes a duration such as 0s, 10m or 2h");
 	if (strcmp(verb, "proceed") == 0 || in->options[OPTION_PROCEED] || in->options[OPTION_PROCEED_ALL])
 		return proceed(in, authority);
-	if (in->name_count > 2)
+	const char *sha256 = in->name_count > 2 ? in->names[2] : NULL;
+	if (strcmp(verb, "remove") == 0)
+		return remove_anchors(in, authority, sha256);
+	if (strcmp(verb, "restore") == 0)
+		return restore(in, authority, sha256);
+	if (sha256)
 		return fault_new(FAULT_INVALID, "trust %s takes one authority", verb);
 	if (strcmp(verb, "rotate") == 0)
 		return rotate(in, authority, over_ms, false, in->options[OPTION_DRY_RUN], in->options[OPTION_YES]);
-	if (strcmp(verb, "remove") == 0)
-		return remove_old(in, authority);
 	return pause_or_resume(in, authority, strcmp(verb, "pause") == 0);
 }
 
 static struct fault *run(const struct cli_input *in)
 {
-	static const char *const verbs[] = {"rotate", "proceed", "pause", "resume", "remove"};
+	static const char *const verbs[] = {"rotate", "proceed", "pause", "resume", "remove", "restore"};
 	const char *verb = in->names[0], *authority = in->name_count > 1 ? in->names[1] : NULL;
 	if (strcmp(verb, "status") == 0)
 		return status(in, authority);
@@ -208,12 +274,14 @@ static struct fault *run(const struct cli_input *in)
 			return authority ? change(in, verb, authority)
 					 : fault_new(FAULT_INVALID, "trust %s takes an authority", verb);
 	return fault_new(FAULT_INVALID,
-		"trust does not know \"%.40s\"; it takes status, rotate, proceed, pause, resume or remove", verb);
+		"trust does not know \"%.40s\"; it takes status, rotate, proceed, pause, resume, remove or "
+		"restore",
+		verb);
 }
 
 const struct cli_command cli_trust = {
 	.name = "trust",
-	.arguments = "status|rotate|proceed|pause|resume|remove [AUTHORITY [NODE]]",
+	.arguments = "status|rotate|proceed|pause|resume|remove|restore [AUTHORITY [NODE|SHA256]]",
 	.summary = "see and change which anchors proxies trust",
 	.text = "status     the anchors of each authority, the certificates under each, and who does not hold it yet; "
 		"of one "
@@ -221,7 +289,10 @@ const struct cli_command cli_trust = {
 		"rotate     a new root for an authority that leafcast keeps itself, then new certificates under it\n"
 		"proceed    wait no longer for the proxies with this node.id, which do not hold a new anchor\n"
 		"pause      no step of a change of trust is done until resume; renewals go on\n"
-		"remove     take the anchors that an authority shows no more out of the bundles now\n\n"
+		"remove     take the anchors that an authority shows no more out of the bundles now; with a SHA256 "
+		"that one, "
+		"also\n           while the authority shows it (--force): it is banned until restore\n"
+		"restore    an anchor that was removed by its SHA256 may come back\n\n"
 		"Each step outlives a restart. Of other authorities (Vault, step-ca) the roots are changed there; the "
 		"rest "
 		"follows.\n\n"
@@ -229,7 +300,9 @@ const struct cli_command cli_trust = {
 	.options = {[OPTION_OVER] = {"over", "TIME", "rotate: how long the new certificates may take (default 10m)"},
 		[OPTION_PROCEED] = {"proceed", "NODE", "the same as proceed AUTHORITY NODE"},
 		[OPTION_PROCEED_ALL] = {"proceed-all", NULL, "proceed: wait for nobody any more"},
-		[OPTION_FORCE] = {"force", NULL, "remove: also while certificates under them are served; asks"},
+		[OPTION_FORCE] = {"force", NULL,
+			"remove: also while certificates under them are served; asks. restore: forget bans that "
+			"cannot be read"},
 		[OPTION_DRY_RUN] = {"dry-run", NULL, "rotate, remove: show the plan alone"},
 		[OPTION_YES] = {"yes", NULL, "rotate, remove --force: do not ask"}},
 	.names_min = 1,

@@ -127,6 +127,73 @@ struct fault *trust_plan_print_removal(const struct cli_input *in, const char *a
 	return NULL;
 }
 
+struct ban_plan {
+	const json_t *anchor; /* that is meant; NULL: not found, or more than one is */
+	size_t others, shown; /* anchors of the authority beside it; those that it shows now */
+};
+
+static struct ban_plan plan_ban(const json_t *o, const char *authority, const char *sha256)
+{
+	struct ban_plan p = {NULL, 0, 0};
+	size_t i, found = 0;
+	const json_t *a;
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		if (!is_of(a, authority))
+			continue;
+		if (strncmp(text_or_dash(a, "sha256"), sha256, strlen(sha256)) == 0) {
+			p.anchor = a;
+			found++;
+			continue;
+		}
+		p.others++;
+		p.shown += json_is_null(json_object_get(a, "gone"));
+	}
+	if (found != 1)
+		p.anchor = NULL;
+	return p;
+}
+
+static void print_ban(const struct ban_plan *p, const char *authority)
+{
+	bool is_shown = json_is_null(json_object_get(p->anchor, "gone"));
+	long long leaves = number_of(p->anchor, "leaves");
+	AUTO(mem_freep) char *subject = safe_or_dash(p->anchor, "subject");
+	AUTO(mem_freep) char *sha = safe_or_dash(p->anchor, "sha256");
+	(void)printf(
+		"anchor %s (%s) leaves every bundle and is banned%s; %lld nodes hold it, %lld certificates under it "
+		"are served\n",
+		sha, subject, is_shown ? ", though the authority still shows it" : "", number_of(p->anchor, "holding"),
+		leaves);
+	if (leaves)
+		(void)printf("new connections with those %lld certificates will FAIL until they are replaced: leafcast "
+			     "rotate --authority %s --over 0s\n",
+			leaves, authority);
+	if (!p->others)
+		(void)puts(
+			"it is the only anchor of this authority: it is REFUSED until the authority shows another one");
+	else if (!p->shown)
+		(void)puts("the authority shows no other one: NOTHING can be issued by it until it has a new root");
+	else
+		(void)puts(
+			"what the authority still signs under it is rejected: it must sign under another root by now");
+}
+
+struct fault *trust_plan_print_ban(const struct cli_input *in, const char *authority, const char *sha256)
+{
+	json_t *o = NULL;
+	TRY(client_call(in, "/v1/trust", NULL, false, &o));
+	const struct ban_plan p = plan_ban(o, authority, sha256);
+	if (p.anchor)
+		print_ban(&p, authority);
+	json_decref(o);
+	return p.anchor ? NULL
+			: fault_new(FAULT_NOT_FOUND,
+				  "no anchor of authority %s begins with that, or more than one: leafcast trust status "
+				  "%s",
+				  authority, authority);
+}
+
 struct fault *trust_plan_print_streams(const struct cli_input *in, const char *name)
 {
 	json_t *o = NULL, *s;

@@ -13,6 +13,8 @@ MUST_USE struct fault *trust_plan_print(
 	const struct cli_input *in, const char *authority, bool compromised, int64_t over_ms);
 /** Old anchors out: which, and what breaks. */
 MUST_USE struct fault *trust_plan_print_removal(const struct cli_input *in, const char *authority);
+/** This anchor (its SHA-256 or the beginning of it) out and banned: what breaks. NOT_FOUND. */
+MUST_USE struct fault *trust_plan_print_ban(const struct cli_input *in, const char *authority, const char *sha256);
 /** One secret with a new key: to how many, and how long it takes. */
 MUST_USE struct fault *trust_plan_print_streams(const struct cli_input *in, const char *name);
 /** Of an answer of /v1/trust: who holds each anchor, and since when. */

@@ -230,6 +230,25 @@ void control_trust_remove(
 	done(arg, unless_odd(authority), 1);
 }
 
+void control_trust_ban(struct control *c, const char *authority, const char *sha256, bool force, const char *by,
+	control_done_fn *done, void *arg)
+{
+	(void)c;
+	invariant(sha256);
+	order_about(authority, by);
+	current->flag = force;
+	done(arg, unless_odd(authority));
+}
+
+void control_trust_restore(
+	struct control *c, const char *authority, const char *sha256, const char *by, control_done_fn *done, void *arg)
+{
+	(void)c;
+	order_about(authority, by);
+	current->flag = !sha256;
+	done(arg, unless_odd(authority));
+}
+
 void control_revoke(
 	struct control *c, const char *name, enum ca_reason reason, const char *by, control_revoked_fn *done, void *arg)
 {
@@ -403,10 +422,11 @@ static const struct {
 	{route_trust_proceed, {"authority", "node", "all"}},
 	{route_trust_pause, {"authority"}},
 	{route_trust_resume, {"authority"}},
-	{route_trust_remove, {"authority", "force"}},
+	{route_trust_remove, {"authority", "sha256", "force"}},
 	{route_authority_test, {"name", "secret"}},
 	{route_seal_rotate, {"key"}},
 	{route_backup, {NULL}},
+	{route_trust_restore, {"authority", "sha256", "force"}},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

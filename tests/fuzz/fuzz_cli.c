@@ -47,6 +47,8 @@ static const struct {
 	{&cli_retry, {"web", "edge"}, -1},
 	{&cli_seal, {"rotate"}, -1},
 	{&cli_envoy, {"web", "roots"}, -1},
+	{&cli_trust, {"remove", "mesh", "abababababababab"}, 4},
+	{&cli_trust, {"restore", "mesh", "abababababababab"}, -1},
 };
 
 /* --- the server --- */

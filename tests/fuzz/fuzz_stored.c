@@ -1,5 +1,6 @@
 /* What is read back from disk: entries in canonical form (0), sealed records (1), wrapped data keys (2), what a
- * version's certificates say (3), the record of an authority's anchors (4). What is read is written as it was; nothing
+ * version's certificates say (3), the record of an authority's anchors (4), and of those that are
+ * banned (5). What is read is written as it was; nothing
  * that was not sealed here opens. */
 #include <stdint.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "cache/description.h"
 #include "cache/entry.h"
 #include "cache/seal.h"
+#include "control/trust_bans.h"
 #include "control/trust_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -82,6 +84,23 @@ static void read_anchors(const uint8_t *data, size_t len)
 	fault_free(f);
 }
 
+static void read_bans(const uint8_t *data, size_t len)
+{
+	AUTO(secret_freep) struct secret *bytes = NULL, *again = NULL;
+	struct trust_bans *b = NULL;
+	struct fault *f = secret_new(data, len, &bytes);
+	if (!f)
+		f = trust_bans_decode(bytes, &b);
+	invariant((f == NULL) == (b != NULL));
+	if (b) {
+		invariant(trust_bans_count(b) <= TRUST_BANS_MAX);
+		f = trust_bans_encode(b, &again);
+		invariant(!f);
+	}
+	trust_bans_free(b);
+	fault_free(f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (len == 0)
@@ -92,6 +111,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		read_description(data + 1, len - 1);
 	else if (data[0] == 4)
 		read_anchors(data + 1, len - 1);
+	else if (data[0] == 5)
+		read_bans(data + 1, len - 1);
 	else
 		open_sealed(data + 1, len - 1, data[0] == 2);
 	return 0;

@@ -155,10 +155,10 @@ static void what_is_shown_is_not_dropped(void **state)
 	show(r, 0, 2, 100);
 	show(r, 1, 1, 200);
 	(void)snprintf(gone, sizeof gone, "%s", of(r, 0)->sha256);
-	assert_false(trust_record_drop(r, of(r, 1)->sha256));
-	assert_false(trust_record_drop(r, ""));
-	assert_true(trust_record_drop(r, gone));
-	assert_false(trust_record_drop(r, gone));
+	assert_false(trust_record_drop(r, of(r, 1)->sha256, false));
+	assert_false(trust_record_drop(r, "", false));
+	assert_true(trust_record_drop(r, gone, false));
+	assert_false(trust_record_drop(r, gone, false));
 	assert_int_equal(anchors_count(trust_record_anchors(r)), 1);
 	trust_record_free(r);
 }
