@@ -6,10 +6,11 @@
 #include "base/bucket.h"
 #include "base/io/accept.h"
 #include "base/io/pulse.h"
+#include "base/io/tcp_peers.h"
 #include "base/quiet.h"
 #include "base/table.h"
 
-enum { ACCEPT_LISTENERS_MAX = 16, ACCEPT_PEEK_BYTES = 64 * 1024 };
+enum { ACCEPT_LISTENERS_MAX = 16, ACCEPT_TCP_FLOODERS_MAX = 16, ACCEPT_PEEK_BYTES = 64 * 1024 };
 
 struct connection {
 	UT_hash_handle hh; /* by fd */
@@ -58,7 +59,11 @@ struct acceptor {
 	bool captive;		    /* was any? */
 	int64_t watched;	    /* monotonic ms */
 	struct tcp_sight *tcp_sights;
-	int64_t tcp_cut; /* when somebody was cut off last; 0: nobody was */
+	struct tcp_flooder {
+		union tcp_address host;		 /* port 0 */
+		int64_t until;			 /* monotonic ms */
+	} tcp_flooders[ACCEPT_TCP_FLOODERS_MAX]; /* the newest ones, in turn */
+	size_t tcp_flooder_count;
 };
 
 /** Is it still what its descriptor is? Nobody else takes numbers of the range that connections are moved to. Called

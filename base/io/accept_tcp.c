@@ -4,13 +4,13 @@
 #include <string.h>
 #include "base/attr.h"
 #include "base/io/accept_internal.h"
-#include "base/io/tcp_peers.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 enum {
-	LOOKS_ENOUGH = 50,	/* half a second and more */
-	LOOKS_ENOUGH_AGAIN = 5, /* soon after somebody was cut off */
+	LOOKS_ENOUGH = 50,	 /* half a second and more */
+	LOOKS_ENOUGH_AGAIN = 10, /* from a host that was found in that way a minute ago, or less: not longer, for others
+				    may be there, and thousands of streams that are opened at once take as long */
 	AGAIN_MS = 60 * 1000,
 };
 
@@ -43,13 +43,34 @@ static struct tcp_sight *sight_of(struct acceptor *a, const struct tcp_peer *p)
 	return s;
 }
 
+static union tcp_address host_of(const struct tcp_peer *p)
+{
+	union tcp_address host = p->remote;
+	if (host.any.sa_family == AF_INET6)
+		host.v6.sin6_port = 0;
+	else
+		host.v4.sin_port = 0;
+	return host;
+}
+
+static bool has_flooded(const struct acceptor *a, const struct tcp_peer *p)
+{
+	union tcp_address host = host_of(p);
+	for (size_t i = 0; i < ACCEPT_TCP_FLOODERS_MAX; i++)
+		if (a->watched < a->tcp_flooders[i].until && memcmp(&a->tcp_flooders[i].host, &host, sizeof host) == 0)
+			return true;
+	return false;
+}
+
 static void cut_off(struct acceptor *a, const struct tcp_peer *p)
 {
 	uint64_t held_back = 0;
 	int64_t now = a->watched;
 	if (!tcp_peer_reset(p))
 		return;
-	a->tcp_cut = now;
+	if (!has_flooded(a, p))
+		a->tcp_flooders[a->tcp_flooder_count++ % ACCEPT_TCP_FLOODERS_MAX] =
+			(struct tcp_flooder){host_of(p), now + AGAIN_MS};
 	a->o.refused(a->o.arg, ACCEPT_KEPT_OUT);
 	if (!quiet_passes(&a->barred, now, &held_back))
 		return;
@@ -60,7 +81,6 @@ static void cut_off(struct acceptor *a, const struct tcp_peer *p)
 
 struct look {
 	struct acceptor *acceptor;
-	unsigned enough;
 	int64_t most; /* bytes read of worst */
 	struct tcp_peer worst;
 };
@@ -74,7 +94,8 @@ static bool look_at(void *arg, const struct tcp_peer *p)
 	struct tcp_sight *s = sight_of(l->acceptor, p);
 	s->looks += p->read > s->last;
 	s->last = p->read;
-	if (s->looks >= l->enough && s->last - s->first > l->most) {
+	unsigned enough = has_flooded(l->acceptor, p) ? LOOKS_ENOUGH_AGAIN : LOOKS_ENOUGH;
+	if (s->looks >= enough && s->last - s->first > l->most) {
 		l->most = s->last - s->first;
 		l->worst = *p;
 	}
@@ -83,8 +104,7 @@ static bool look_at(void *arg, const struct tcp_peer *p)
 
 void accept_tcp_look(struct acceptor *a)
 {
-	bool again = a->tcp_cut && a->watched - a->tcp_cut < AGAIN_MS;
-	struct look l = {.acceptor = a, .enough = again ? LOOKS_ENOUGH_AGAIN : LOOKS_ENOUGH};
+	struct look l = {.acceptor = a};
 	tcp_peers_each(look_at, &l);
 	if (l.most)
 		cut_off(a, &l.worst);
