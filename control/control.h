@@ -109,8 +109,10 @@ struct control_campaign {
 void control_each_campaign(struct control *c, void (*fn)(void *arg, const struct control_campaign *k), void *arg);
 /** A new root for an authority that leafcast keeps itself, and new certificates under it for all that it issued, spread
  * over over_ms once verifiers hold the root (design.md, flow B). compromised: at the end the anchors before it leave
- * the bundles at once instead of after a leaf life. Steps outlive a restart. done: once the new root is in the bundles
- * (or why not; it goes on being tried when that may help). NOT_FOUND, INVALID (its roots are not made here), CONFLICT.
+ * the bundles at once instead of after a leaf life. Of an authority that makes its roots itself only that: its newest
+ * anchor must be there beside the others, which leave and are banned at the end. Steps outlive a restart. done: once
+ * the new root is in the bundles (or why not; it goes on being tried when that may help). NOT_FOUND, INVALID (its roots
+ * are not made here), CONFLICT.
  */
 void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
 	control_done_fn *done, void *arg);
@@ -154,7 +156,8 @@ struct control_anchor {
 	size_t leaves;						    /* certificates served under it */
 	const char *waits_for;					    /* names; NULL: for nobody */
 	const char *order;					    /* "rotating", "compromised", or NULL */
-	int64_t paused_ms;					    /* its authority's trust; 0: is not */
+	bool newest;	   /* made last, and shown: it would stay after a compromise */
+	int64_t paused_ms; /* its authority's trust; 0: is not */
 	const char *paused_by;
 };
 void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct control_anchor *a), void *arg);
@@ -163,6 +166,7 @@ struct control_reach {
 	size_t certificates, bundles; /* served */
 	size_t nodes;		      /* connected, that subscribe to one of them */
 	unsigned rate;		      /* requests a second that the authority is asked at most; 0: no limit */
+	bool makes_roots;	      /* leafcast, for it */
 	bool bans_unreadable;	      /* which of its anchors were banned is not known, so none is taken */
 };
 bool control_trust_reach(struct control *c, const char *authority, struct control_reach *ret);

@@ -379,13 +379,29 @@ void trust_order_load(struct control *c, const char *fact, int64_t value);
 void trust_orders_watch(struct control *c);
 /** Its trust is paused, and an order for it is under way: the certificates of that are not issued anew. */
 bool trust_order_holds_campaign(const struct control *c, const char *authority);
-void trust_order_paused(struct control *c, const char *authority); /* who waits hears so */
+void trust_order_paused(struct control *c, const char *authority);	       /* who waits hears so */
+const char *trust_order_state(const struct control *c, const char *authority); /* as struct control_anchor has it */
+void trust_orders_close(struct control *c);
+void trust_orders_free(struct control *c);
+
+/* trust_anchors.c */
+int64_t trust_mark(const struct trust_anchor *t);			     /* for a fact; never 0 */
+const struct trust_anchor *trust_root_of(struct authority *a, int64_t mark); /* NULL: it is gone */
+const struct trust_anchor *trust_shown_root(struct authority *a);	     /* that it shows now; NULL: none */
 /** Certificates that are served, under anchors that the authority shows no more. */
 size_t trust_old_leaves(struct authority *a, const struct entry **ret_one);
 /** The same under this one. */
 size_t trust_leaves_under(const struct authority *a, const struct trust_anchor *t, const struct entry **ret_one);
-void trust_orders_close(struct control *c);
-void trust_orders_free(struct control *c);
+/** The same under those that were made before it. */
+size_t trust_leaves_older(struct authority *a, const struct trust_anchor *than);
+/** The anchor that was made last, if the authority shows it; NULL: it does not, or two were made at once. */
+const struct trust_anchor *trust_newest(struct authority *a);
+/** CONFLICT: there is none that can take the place of others; says what to do. */
+MUST_USE struct fault *trust_check_newest(struct authority *a);
+/** trust_ban() of those that were made before this one. */
+struct trust_banning;
+MUST_USE struct fault *trust_ban_older(struct authority *a, const struct trust_anchor *than, const char *by,
+	struct store_tx *tx, struct trust_banning **ret);
 
 /* trust_pause.c */
 bool trust_is_paused(const struct control *c, const char *authority, int64_t *ret_since_ms, const char **ret_by);
@@ -421,9 +437,9 @@ MUST_USE struct fault *trust_check_banned(struct authority *a, STACK_OF(X509) * 
 /** A leaf of this authority led to an anchor that is banned now, and to no other. */
 bool trust_is_banned(const struct entry *e, const struct version *v);
 /* trust_banning.c */
-struct trust_banning;
 /** These anchors leave the bundles and are not taken again: written into tx with audit records. Once that is durable:
- * trust_banning_apply(), which takes it; else trust_banning_free(). */
+ * trust_banning_apply(), which takes it; else trust_banning_free(). CONFLICT: other bans are being changed, or cannot
+ * be read. */
 MUST_USE struct fault *trust_ban(struct authority *a, const struct trust_anchor *const *anchors, size_t count,
 	const char *by, struct store_tx *tx, struct trust_banning **ret);
 void trust_banning_apply(struct control *c, struct trust_banning *b);

@@ -69,9 +69,22 @@ static struct fault *prepare(struct trust_banning *b, struct authority *a, const
 	return NULL;
 }
 
+static struct fault *check_not_changing(struct authority *a)
+{
+	if (!authority_trust(a)->banning)
+		return NULL;
+	return fault_set_retryable(
+		fault_new(FAULT_CONFLICT, "the bans of %s are being changed by another order; try again",
+			authority_name(a)),
+		-1);
+}
+
 struct fault *trust_ban(struct authority *a, const struct trust_anchor *const *anchors, size_t count, const char *by,
 	struct store_tx *tx, struct trust_banning **ret)
 {
+	TRY(check_not_changing(a));
+	if (authority_trust(a)->bans_unreadable)
+		return trust_bans_fault(authority_name(a), FAULT_CONFLICT);
 	struct trust_banning *b = banning_new(a);
 	struct fault *f = prepare(b, a, anchors, count, by, tx);
 	if (f)
@@ -212,12 +225,7 @@ static struct fault *find_authority(struct control *c, const char *authority, st
 	*ret = authority_find(c, authority);
 	if (!*ret)
 		return fault_new(FAULT_NOT_FOUND, "there is no authority %s", authority);
-	if (authority_trust(*ret)->banning)
-		return fault_set_retryable(
-			fault_new(FAULT_CONFLICT, "the bans of %s are being changed by another order; try again",
-				authority),
-			-1);
-	return NULL;
+	return check_not_changing(*ret);
 }
 
 static struct fault *order_ban(struct control *c, const char *authority, const char *wanted, bool force, const char *by,

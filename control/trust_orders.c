@@ -1,8 +1,9 @@
-/* control/trust_orders.c - an operator orders a new root. An order is three facts in the store (which root it replaces,
- * what comes at its end, who gave it); each step is seen from what is there, so a restart goes on in the middle. Steps:
- * the authority makes a root; the bundles show it beside the old one; its certificates follow as verifiers hold it
- * (trust_switch.c, campaign.c); after a compromise the old anchors leave (trust_change.c). While trust is paused
- * (trust_pause.c) no step is done. */
+/* control/trust_orders.c - an operator orders a new root. An order is three facts in the store (which root it replaces
+ * or keeps, what comes at its end, who gave it); each step is seen from what is there, so a restart goes on in the
+ * middle. Steps: the authority makes a root; the bundles show it beside the old one; its certificates follow as
+ * verifiers hold it (trust_switch.c, campaign.c); after a compromise the old anchors leave (trust_change.c). Where an
+ * authority makes its roots itself the new one must be there already, and the older ones are banned (trust_banning.c).
+ * While trust is paused (trust_pause.c) no step is done. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
@@ -25,17 +26,20 @@ struct trust_order {
 	struct control *control;
 	char *authority;
 	char *by;			  /* NULL: not known */
-	int64_t replaces;		  /* the root that goes: mark_of(); 0: not read yet */
+	int64_t replaces;		  /* the root that goes: trust_mark(); 0: not read yet, or: */
+	int64_t keeps;			  /* the root that stays, of an authority that makes its own */
 	int64_t over_ms;		  /* -1: compromised */
 	bool waits;			  /* for its authority or the store */
 	int64_t again_at_ms, finished_ms; /* monotonic: no next step before; since when everything is issued anew */
 	int64_t reissue_at_ms;		  /* monotonic: no next campaign before */
 	struct trust_change *removal;	  /* under way */
+	struct trust_banning *banning;	  /* likewise */
 	control_done_fn *done;		  /* NULL: told */
 	void *arg;
 };
 
-static const char PREFIX_ROOT[] = "trust-root/", PREFIX_OVER[] = "trust-over/", PREFIX_BY[] = "trust-by/";
+static const char PREFIX_ROOT[] = "trust-root/", PREFIX_KEEP[] = "trust-keep/", PREFIX_OVER[] = "trust-over/",
+		  PREFIX_BY[] = "trust-by/";
 
 static void tell(struct trust_order *o, struct fault *f)
 {
@@ -72,6 +76,7 @@ static void release(struct trust_order *o)
 {
 	LL_DELETE(o->control->trust_orders, o);
 	trust_change_free(o->removal);
+	trust_banning_free(o->control, o->banning);
 	free(o->by);
 	free(o->authority);
 	free(o);
@@ -91,57 +96,14 @@ void trust_order_load(struct control *c, const char *fact, int64_t value)
 		set_by(find_or_add(c, authority), by);
 	if (strncmp(fact, PREFIX_ROOT, sizeof PREFIX_ROOT - 1) == 0)
 		find_or_add(c, fact + sizeof PREFIX_ROOT - 1)->replaces = value;
+	else if (strncmp(fact, PREFIX_KEEP, sizeof PREFIX_KEEP - 1) == 0)
+		find_or_add(c, fact + sizeof PREFIX_KEEP - 1)->keeps = value;
 	else if (strncmp(fact, PREFIX_OVER, sizeof PREFIX_OVER - 1) == 0)
 		find_or_add(c, fact + sizeof PREFIX_OVER - 1)->over_ms =
 			value < -1 || value > CONTROL_OVER_MAX_MS ? CONTROL_OVER_MAX_MS : value;
 }
 
 /* --- what is there --- */
-
-/* Of a fingerprint, as a fact can hold it: 60 of its bits, and not 0. */
-static int64_t mark_of(const struct trust_anchor *t)
-{
-	char digits[16];
-	(void)snprintf(digits, sizeof digits, "%.15s", t->sha256);
-	int64_t mark = (int64_t)strtoull(digits, NULL, 16);
-	return mark ? mark : 1;
-}
-
-/* What the authority shows now, or NULL: one root, for those that can make one. */
-static const struct trust_anchor *shown_root(struct authority *a)
-{
-	struct trust_record *r = authority_trust(a)->record;
-	for (size_t i = 0; i < trust_record_count(r); i++)
-		if (!trust_record_at(r, i)->gone_ms)
-			return trust_record_at(r, i);
-	return NULL;
-}
-
-size_t trust_leaves_under(const struct authority *a, const struct trust_anchor *t, const struct entry **ret_one)
-{
-	const struct control *c = authority_control(a);
-	size_t n = 0;
-	for (const struct entry *e = c->entries; e; e = e->hh.next) {
-		if (!e->current || !version_leaf(e->current) || !version_authority(e->current) ||
-			strcmp(version_authority(e->current), authority_name(a)) != 0 ||
-			!trust_leads_to(version_description(e->current), t))
-			continue;
-		n++;
-		if (ret_one)
-			*ret_one = e;
-	}
-	return n;
-}
-
-size_t trust_old_leaves(struct authority *a, const struct entry **ret_one)
-{
-	struct trust_record *r = authority_trust(a)->record;
-	size_t n = 0;
-	for (size_t i = 0; i < trust_record_count(r); i++)
-		if (trust_record_at(r, i)->gone_ms)
-			n += trust_leaves_under(a, trust_record_at(r, i), ret_one);
-	return n;
-}
 
 static size_t not_acked(const struct control *c, const char *authority)
 {
@@ -225,12 +187,15 @@ static void on_finished(void *arg, struct fault *f)
 		log_event(LOG_ERROR, "trust.not_recorded", LS("authority", o->authority), LF(f));
 		fault_free(f);
 		trust_change_free(TAKE(o->removal));
+		trust_banning_free(o->control, TAKE(o->banning));
 		pause_until(o, AGAIN_MS);
 		return;
 	}
 	crash_point("trust.ended");
 	if (o->removal && !f)
 		trust_change_apply(o->control, TAKE(o->removal));
+	if (o->banning && !f)
+		trust_banning_apply(o->control, TAKE(o->banning));
 	tell(o, f);
 	release(o);
 }
@@ -238,19 +203,29 @@ static void on_finished(void *arg, struct fault *f)
 static void drop_facts(const struct trust_order *o, struct store_tx *tx)
 {
 	AUTO(mem_freep) char *root = mem_printf("%s%s", PREFIX_ROOT, o->authority);
+	AUTO(mem_freep) char *keep = mem_printf("%s%s", PREFIX_KEEP, o->authority);
 	AUTO(mem_freep) char *over = mem_printf("%s%s", PREFIX_OVER, o->authority);
 	AUTO(mem_freep) char *by = o->by ? order_fact_new(PREFIX_BY, o->by, o->authority) : NULL;
 	store_tx_drop_fact(tx, root);
+	store_tx_drop_fact(tx, keep);
 	store_tx_drop_fact(tx, over);
 	if (by)
 		store_tx_drop_fact(tx, by);
+}
+
+static struct fault *let_go(struct trust_order *o, struct authority *a, struct store_tx *tx)
+{
+	if (!a || o->over_ms >= 0)
+		return NULL;
+	return o->keeps ? trust_ban_older(a, trust_root_of(a, o->keeps), o->by, tx, &o->banning)
+			: trust_removal(a, o->by, tx, &o->removal);
 }
 
 /* The end, whole or not at all: what leaves, and that the order is over. */
 static void finish(struct trust_order *o, struct authority *a)
 {
 	struct store_tx *tx = store_tx_new();
-	struct fault *f = a && o->over_ms < 0 ? trust_removal(a, o->by, tx, &o->removal) : NULL;
+	struct fault *f = let_go(o, a, tx);
 	audit_note(o->control, tx, "trust.rotated", NULL, NULL, o->by, o->authority);
 	drop_facts(o, tx);
 	o->waits = true;
@@ -263,28 +238,39 @@ static void finish(struct trust_order *o, struct authority *a)
 	crash_point("trust.end_handed_over");
 }
 
-static void step(struct trust_order *o)
+/* The new root t is in the bundles: certificates under it, then the old ones go. */
+static void follow(struct trust_order *o, struct authority *a, const struct trust_anchor *t)
 {
 	struct control *c = o->control;
-	struct authority *a = authority_find(c, o->authority);
-	if (!a || !(ca_capabilities(authority_ca(a)) & CA_NEW_ROOT)) { /* a config without it */
-		finish(o, NULL);
-		return;
-	}
-	const struct trust_anchor *t = shown_root(a);
-	if (!t || mark_of(t) == o->replaces) {
-		ask(o, a);
-		return;
-	}
 	tell(o, NULL);
 	if (campaign_is_under_way(c, o->authority))
 		return;
-	if (trust_old_leaves(a, NULL)) {
+	if (o->keeps ? trust_leaves_older(a, t) : trust_old_leaves(a, NULL)) {
 		if (control_mono_ms(c) >= o->reissue_at_ms)
 			reissue(o, t);
 	} else if (o->over_ms >= 0 || !must_wait(o)) {
 		finish(o, a);
 	}
+}
+
+static void step(struct trust_order *o)
+{
+	struct authority *a = authority_find(o->control, o->authority);
+	bool makes_roots = a && (ca_capabilities(authority_ca(a)) & CA_NEW_ROOT);
+	if (!a || makes_roots != !o->keeps) { /* a config without it */
+		finish(o, NULL);
+		return;
+	}
+	const struct trust_anchor *t = o->keeps ? trust_root_of(a, o->keeps) : trust_shown_root(a);
+	if (o->keeps && !t) {
+		log_event(LOG_ERROR, "trust.kept_root_gone", LS("authority", o->authority),
+			LS("effect", "the order ends, and no anchor was removed"));
+		finish(o, NULL);
+	} else if (o->keeps ? !t->gone_ms : t && trust_mark(t) != o->replaces) {
+		follow(o, a, t);
+	} else if (!o->keeps) {
+		ask(o, a);
+	} /* else it is shown again, or goes */
 }
 
 bool trust_order_holds_campaign(const struct control *c, const char *authority)
@@ -307,7 +293,8 @@ void trust_orders_watch(struct control *c)
 	struct trust_order *o, *next;
 	int64_t now = control_mono_ms(c);
 	LL_FOREACH_SAFE (c->trust_orders, o, next)
-		if (o->replaces && !o->waits && now >= o->again_at_ms && !trust_is_paused(c, o->authority, NULL, NULL))
+		if ((o->replaces || o->keeps) && !o->waits && now >= o->again_at_ms &&
+			!trust_is_paused(c, o->authority, NULL, NULL))
 			step(o);
 }
 
@@ -326,18 +313,29 @@ static void on_ordered(void *arg, struct fault *f)
 	release(o);
 }
 
-static struct fault *check(struct control *c, const char *authority)
+/* Roots that leafcast does not make are removed where a newer one is there. */
+static struct fault *check_root(struct authority *a, bool compromised)
+{
+	const char *name = authority_name(a);
+	bool makes_roots = ca_capabilities(authority_ca(a)) & CA_NEW_ROOT;
+	if (!makes_roots && compromised)
+		return trust_check_newest(a);
+	if (!makes_roots)
+		return fault_new(FAULT_INVALID,
+			"leafcast does not make the roots of %s: change them where they are made; new anchors go to "
+			"the bundles first, and certificates under them follow by themselves",
+			name);
+	if (!trust_shown_root(a))
+		return fault_set_retryable(fault_new(FAULT_UNAVAILABLE, "authority %s has no root yet", name), -1);
+	return NULL;
+}
+
+static struct fault *check(struct control *c, const char *authority, bool compromised)
 {
 	struct authority *a = authority_find(c, authority);
 	if (!a)
 		return fault_new(FAULT_NOT_FOUND, "there is no authority %s", authority);
-	if (!(ca_capabilities(authority_ca(a)) & CA_NEW_ROOT))
-		return fault_new(FAULT_INVALID,
-			"leafcast does not make the roots of %s: change them where they are made; new anchors go to "
-			"the bundles first, and certificates under them follow by themselves",
-			authority);
-	if (!shown_root(a))
-		return fault_set_retryable(fault_new(FAULT_UNAVAILABLE, "authority %s has no root yet", authority), -1);
+	TRY(check_root(a, compromised));
 	if (find(c, authority))
 		return fault_new(FAULT_CONFLICT,
 			"%s is being given a new root already: leafcast trust status %s shows how far it is", authority,
@@ -345,62 +343,44 @@ static struct fault *check(struct control *c, const char *authority)
 	return trust_check_not_paused(c, authority);
 }
 
+/* The root that goes, or the one that stays. */
+static void note_root(struct trust_order *o, struct authority *a, struct store_tx *tx)
+{
+	bool makes_roots = ca_capabilities(authority_ca(a)) & CA_NEW_ROOT;
+	int64_t mark = trust_mark(makes_roots ? trust_shown_root(a) : trust_newest(a));
+	AUTO(mem_freep) char *fact = mem_printf("%s%s", makes_roots ? PREFIX_ROOT : PREFIX_KEEP, o->authority);
+	*(makes_roots ? &o->replaces : &o->keeps) = mark;
+	store_tx_put_fact(tx, fact, mark);
+}
+
 void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
 	control_done_fn *done, void *arg)
 {
-	struct fault *f = check(c, authority);
+	struct fault *f = check(c, authority, compromised);
 	if (f) {
 		order_refuse(c, f, done, arg);
 		return;
 	}
 	struct trust_order *o = find_or_add(c, authority);
-	o->replaces = mark_of(shown_root(authority_find(c, authority)));
 	o->over_ms = compromised ? -1 : over_ms;
 	o->waits = true;
 	o->done = done;
 	o->arg = arg;
 	set_by(o, by);
 	struct store_tx *tx = store_tx_new();
-	AUTO(mem_freep) char *root = mem_printf("%s%s", PREFIX_ROOT, authority);
 	AUTO(mem_freep) char *over = mem_printf("%s%s", PREFIX_OVER, authority);
 	AUTO(mem_freep) char *who = order_fact_new(PREFIX_BY, by, authority);
 	audit_note(c, tx, compromised ? "trust.compromise_ordered" : "trust.rotate_ordered", NULL, NULL, by, authority);
-	store_tx_put_fact(tx, root, o->replaces);
+	note_root(o, authority_find(c, authority), tx);
 	store_tx_put_fact(tx, over, o->over_ms);
 	store_tx_put_fact(tx, who, 1);
 	store_commit(c->o.store, tx, on_ordered, o);
 }
 
-void control_each_anchor(struct control *c, void (*fn)(void *arg, const struct control_anchor *a), void *arg)
+const char *trust_order_state(const struct control *c, const char *authority)
 {
-	for (struct authority *a = c->authorities; a; a = authority_next(a)) {
-		struct trust_record *r = authority_trust(a)->record;
-		const struct trust_order *o = find(c, authority_name(a));
-		for (size_t i = 0; i < trust_record_count(r); i++) {
-			const struct trust_anchor *t = trust_record_at(r, i);
-			size_t count = 0;
-			int64_t paused_ms = 0;
-			const char *paused_by = NULL;
-			bool waits = !t->ready_ms && !t->gone_ms;
-			AUTO(mem_freep) char *who = waits ? trust_waited_for(a, NULL, NULL, &count) : NULL;
-			(void)trust_is_paused(c, authority_name(a), &paused_ms, &paused_by);
-			fn(arg, &(struct control_anchor){.authority = authority_name(a),
-					.sha256 = t->sha256,
-					.subject = t->subject,
-					.since_ms = t->since_ms,
-					.ready_ms = t->ready_ms,
-					.gone_ms = t->gone_ms,
-					.used_ms = t->used_ms,
-					.not_after_ms = t->info->not_after_ms,
-					.leaves = trust_leaves_under(a, t, NULL),
-					.waits_for = who,
-					.paused_ms = paused_ms,
-					.paused_by = paused_by,
-					.order = !o		  ? NULL
-						 : o->over_ms < 0 ? "compromised"
-								  : "rotating"});
-		}
-	}
+	const struct trust_order *o = find(c, authority);
+	return !o ? NULL : o->over_ms < 0 ? "compromised" : "rotating";
 }
 
 void trust_orders_close(struct control *c)

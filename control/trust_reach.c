@@ -43,6 +43,7 @@ bool control_trust_reach(struct control *c, const char *authority, struct contro
 		return false;
 	ret->rate = def->rate;
 	struct authority *a = authority_find(c, authority);
+	ret->makes_roots = a && (ca_capabilities(authority_ca(a)) & CA_NEW_ROOT);
 	ret->bans_unreadable = a && authority_trust(a)->bans_unreadable;
 	for (const struct entry *e = c->entries; e; e = e->hh.next) {
 		bool is_bundle = e->def && e->def->kind == SECRET_VALIDATION_CONTEXT &&

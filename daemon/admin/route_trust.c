@@ -47,6 +47,7 @@ static void add_anchor(void *arg, const struct control_anchor *a)
 		admin_time(a->ready_ms), "gone", admin_time(a->gone_ms), "used", admin_time(a->used_ms), "not_after",
 		admin_time(a->not_after_ms), "leaves", (json_int_t)a->leaves, "waits_for", text_value(a->waits_for),
 		"order", text_value(a->order));
+	(void)json_object_set_new(o, "newest", json_boolean(a->newest));
 	(void)json_object_set_new(o, "paused", admin_time(a->paused_ms));
 	(void)json_object_set_new(o, "paused_by", text_value(a->paused_by));
 	(void)json_object_set_new(o, "holding", json_integer((json_int_t)n.holding));
@@ -61,10 +62,10 @@ static void add_reach(void *arg, const struct control_authority *a)
 	struct control_reach reach;
 	if (control_trust_reach(l->control, a->name, &reach))
 		(void)json_array_append_new(
-			l->list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "name", a->name, "certificates",
+			l->list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:b, s:b}", "name", a->name, "certificates",
 					 (json_int_t)reach.certificates, "bundles", (json_int_t)reach.bundles, "nodes",
-					 (json_int_t)reach.nodes, "rate", (json_int_t)reach.rate, "bans_unreadable",
-					 reach.bans_unreadable));
+					 (json_int_t)reach.nodes, "rate", (json_int_t)reach.rate, "makes_roots",
+					 reach.makes_roots, "bans_unreadable", reach.bans_unreadable));
 }
 
 static void add_ban(void *arg, const struct control_ban *b)

@@ -347,8 +347,11 @@ const struct cli_command cli_compromise = {
 		"authority that "
 		"leafcast\n"
 		"keeps itself: a new root beside the old one, new certificates for all, then the old anchors leave at "
-		"once. "
-		"The plan\n"
+		"once.\n"
+		"Of another one (Vault, step-ca):\nrotate its root there first; when leafcast shows the new anchor "
+		"beside the "
+		"old ones, new certificates for\nall under it, then the old ones leave and are banned, though still "
+		"shown. The plan\n"
 		"is shown before it asks; each step outlives a restart.\n\n"
 		"example: leafcast compromise --authority mesh --dry-run",
 	.options = {[COMPROMISE_AUTHORITY] = {"authority", "A", "its root or issuing key"},

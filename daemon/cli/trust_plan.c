@@ -66,6 +66,36 @@ static void print_time(const json_t *reach, bool compromised, int64_t over_ms)
 	(void)putchar('\n');
 }
 
+/* Of an authority that makes its roots itself: the newest one stays, the others are banned. */
+static void print_older(const json_t *o, const json_t *reach, const char *authority)
+{
+	size_t i;
+	const json_t *a, *newest = NULL;
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		if (is_of(a, authority) && json_is_true(json_object_get(a, "newest")))
+			newest = a;
+	}
+	AUTO(mem_freep) char *stays = newest ? safe_or_dash(newest, "sha256") : NULL;
+	(void)printf("1. the newest anchor of %s stays: %s; proxies hold it before certificates under it are served\n"
+		     "2. %lld certificates are issued anew; %s must sign under that anchor by now\n"
+		     "3. when the proxies have taken those, these leave every bundle and are banned, though %s may "
+		     "still show "
+		     "them:\n",
+		authority, stays ? stays : "none is there yet, so this is REFUSED", number_of(reach, "certificates"),
+		authority, authority);
+	json_array_foreach(json_object_get(o, "anchors"), i, a)
+	{
+		if (!is_of(a, authority) || a == newest)
+			continue;
+		AUTO(mem_freep) char *sha = safe_or_dash(a, "sha256");
+		AUTO(mem_freep) char *subject = safe_or_dash(a, "subject");
+		(void)printf("   anchor %s (%s), %lld certificates\n", sha, subject, number_of(a, "leaves"));
+	}
+	print_time(reach, true, 0);
+	trust_plan_print_nodes(o, authority);
+}
+
 struct fault *trust_plan_print(const struct cli_input *in, const char *authority, bool compromised, int64_t over_ms)
 {
 	json_t *o = NULL, *a, *reach = NULL;
@@ -83,6 +113,11 @@ struct fault *trust_plan_print(const struct cli_input *in, const char *authority
 	if (!anchors || !reach) {
 		json_decref(o);
 		return fault_new(FAULT_NOT_FOUND, "no anchor of authority %s is known", authority);
+	}
+	if (compromised && !json_is_true(json_object_get(reach, "makes_roots"))) {
+		print_older(o, reach, authority);
+		json_decref(o);
+		return NULL;
 	}
 	(void)printf(
 		"1. authority %s makes a new root; every bundle with its anchors shows it beside the old one\n"

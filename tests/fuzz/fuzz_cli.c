@@ -49,6 +49,7 @@ static const struct {
 	{&cli_envoy, {"web", "roots"}, -1},
 	{&cli_trust, {"remove", "mesh", "abababababababab"}, 4},
 	{&cli_trust, {"restore", "mesh", "abababababababab"}, -1},
+	{&cli_compromise, {NULL}, 0},
 };
 
 /* --- the server --- */

@@ -154,7 +154,7 @@ static const struct table {
 };
 
 static const char *const facts[] = {"pin/", "renew/from/", "renew/to/", "revoke/", "revoke-by/uid 0/", "rotate-at/",
-	"rotate-over/", "trust-root/", "trust-over/", "trust-by/uid 0/", "trust-paused/uid 0/"};
+	"rotate-over/", "trust-root/", "trust-over/", "trust-by/uid 0/", "trust-paused/uid 0/", "trust-keep/"};
 
 static struct cert_info *certificate(void)
 {

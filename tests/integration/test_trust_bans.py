@@ -83,3 +83,26 @@ def test_a_root_that_is_still_shown(rig):
     wait.until(lambda: old in map(hex_of, rig.roots()), PATIENCE_S, "it back")
     assert len(rig.roots()) == 2 and "banned" not in trust(rig, "status", "corp") and events(rig, "trust.ban_lifted")
     rig.server.cli("audit", "verify")
+
+
+def test_a_compromise_of_an_authority_that_makes_its_roots(rig):
+    assert "beside the old one" in rig.server.cli("compromise", "--authority", "corp", "--yes", code=1).stderr
+    old = add_root(rig)
+    before = rig.leaf()
+    rig.kit.sign_by_new_root()
+    (new,) = {hex_of(r) for r in rig.roots()} - {old}
+    plan = rig.server.cli("compromise", "--authority", "corp", "--dry-run").stdout
+    assert "stays: " + new in plan and "anchor %s (" % old in plan
+    rig.server.cli("compromise", "--authority", "corp", "--yes")
+    wait.until(lambda: old in [e for e in trust(rig, "status", "corp").split()] and len(rig.roots()) == 1, 2 * PATIENCE_S,
+               lambda: "the end:\n" + trust(rig, "status", "corp"))
+    assert {hex_of(r) for r in rig.roots()} == {new}
+    assert rig.leaf().serial_number != before.serial_number
+    status = trust(rig, "status", "corp")
+    assert "compromised" not in status and "still shown by the authority" in status
+    assert events(rig, "trust.compromise_ordered") and events(rig, "trust.anchor_banned")
+    rig.rotate_in_the_end()
+    rig.server.kill()
+    rig.server.start()
+    assert {hex_of(r) for r in rig.roots()} == {new}
+    rig.server.cli("audit", "verify")
