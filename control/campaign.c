@@ -121,6 +121,17 @@ void campaign_begin(struct control *c, const char *authority, int64_t over_ms, s
 	rotation_replan_all(c);
 }
 
+void campaign_hurry(struct control *c, const char *authority, struct store_tx *tx)
+{
+	struct campaign *k = find(c, authority);
+	if (!k)
+		return;
+	AUTO(mem_freep) char *over = fact_of(PREFIX_OVER, authority);
+	k->over_ms = 0;
+	store_tx_put_fact(tx, over, 0);
+	rotation_replan_all(c);
+}
+
 bool campaign_is_under_way(struct control *c, const char *authority)
 {
 	return find(c, authority) != NULL;

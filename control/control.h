@@ -112,7 +112,7 @@ void control_each_campaign(struct control *c, void (*fn)(void *arg, const struct
  * the bundles at once instead of after a leaf life. Of an authority that makes its roots itself only that: its newest
  * anchor must be there beside the others, which leave and are banned at the end. Steps outlive a restart. done: once
  * the new root is in the bundles (or why not; it goes on being tried when that may help). NOT_FOUND, INVALID (its roots
- * are not made here), CONFLICT.
+ * are not made here), CONFLICT. A compromise takes over a rotation that is under way: the root of that stays.
  */
 void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
 	control_done_fn *done, void *arg);

@@ -451,6 +451,8 @@ void campaign_facts(const struct entry *e, int64_t *ret_ordered_ms, int64_t *ret
 void campaign_load(struct control *c, const char *fact, int64_t value);
 /** Begin one for this authority, its facts into tx. */
 void campaign_begin(struct control *c, const char *authority, int64_t over_ms, struct store_tx *tx);
+/** What is left of this authority's is due at once; into tx, too. Nothing where there is none. */
+void campaign_hurry(struct control *c, const char *authority, struct store_tx *tx);
 bool campaign_is_under_way(struct control *c, const char *authority);
 void campaigns_watch(struct control *c);
 void campaigns_free(struct control *c);

@@ -26,6 +26,7 @@ struct trust_order {
 	struct control *control;
 	char *authority;
 	char *by;			  /* NULL: not known */
+	char *taken_by;			  /* who makes a compromise of it, until that is stored */
 	int64_t replaces;		  /* the root that goes: trust_mark(); 0: not read yet, or: */
 	int64_t keeps;			  /* the root that stays, of an authority that makes its own */
 	int64_t over_ms;		  /* -1: compromised */
@@ -78,6 +79,7 @@ static void release(struct trust_order *o)
 	trust_change_free(o->removal);
 	trust_banning_free(o->control, o->banning);
 	free(o->by);
+	free(o->taken_by);
 	free(o->authority);
 	free(o);
 }
@@ -336,10 +338,18 @@ static struct fault *check(struct control *c, const char *authority, bool compro
 	if (!a)
 		return fault_new(FAULT_NOT_FOUND, "there is no authority %s", authority);
 	TRY(check_root(a, compromised));
-	if (find(c, authority))
+	const struct trust_order *o = find(c, authority);
+	if (o && !(compromised && o->replaces && o->over_ms >= 0))
 		return fault_new(FAULT_CONFLICT,
 			"%s is being given a new root already: leafcast trust status %s shows how far it is", authority,
 			authority);
+	if (o && (o->waits || o->done))
+		return fault_set_retryable(
+			fault_new(FAULT_CONFLICT,
+				"%s is being given a new root, and a step of that is on its way: order "
+				"this again in a moment",
+				authority),
+			-1);
 	return trust_check_not_paused(c, authority);
 }
 
@@ -353,6 +363,37 @@ static void note_root(struct trust_order *o, struct authority *a, struct store_t
 	store_tx_put_fact(tx, fact, mark);
 }
 
+static void on_taken_over(void *arg, struct fault *f)
+{
+	struct trust_order *o = arg;
+	AUTO(mem_freep) char *by = TAKE(o->taken_by);
+	o->waits = false;
+	if (f) { /* it stays what it was */
+		tell(o, f);
+		return;
+	}
+	o->over_ms = -1;
+	set_by(o, by);
+	if (!o->control->closing) /* else trust_orders_close() has told */
+		trust_orders_watch(o->control);
+}
+
+/* A compromise while a new root is being rotated in: that one stays, what is left of the rotation is due at once, and
+ * the old anchors leave at its end. */
+static void take_over(struct trust_order *o, const char *by, struct store_tx *tx)
+{
+	AUTO(mem_freep) char *over = mem_printf("%s%s", PREFIX_OVER, o->authority);
+	AUTO(mem_freep) char *before = o->by ? order_fact_new(PREFIX_BY, o->by, o->authority) : NULL;
+	AUTO(mem_freep) char *who = order_fact_new(PREFIX_BY, by, o->authority);
+	if (before && strcmp(before, who) != 0)
+		store_tx_drop_fact(tx, before);
+	o->taken_by = mem_strdup(by);
+	store_tx_put_fact(tx, over, -1);
+	store_tx_put_fact(tx, who, 1);
+	campaign_hurry(o->control, o->authority, tx);
+	store_commit(o->control->o.store, tx, on_taken_over, o);
+}
+
 void control_trust_rotate(struct control *c, const char *authority, int64_t over_ms, bool compromised, const char *by,
 	control_done_fn *done, void *arg)
 {
@@ -361,16 +402,21 @@ void control_trust_rotate(struct control *c, const char *authority, int64_t over
 		order_refuse(c, f, done, arg);
 		return;
 	}
+	bool is_new = !find(c, authority);
 	struct trust_order *o = find_or_add(c, authority);
-	o->over_ms = compromised ? -1 : over_ms;
 	o->waits = true;
 	o->done = done;
 	o->arg = arg;
-	set_by(o, by);
 	struct store_tx *tx = store_tx_new();
+	audit_note(c, tx, compromised ? "trust.compromise_ordered" : "trust.rotate_ordered", NULL, NULL, by, authority);
+	if (!is_new) {
+		take_over(o, by, tx);
+		return;
+	}
+	o->over_ms = compromised ? -1 : over_ms;
+	set_by(o, by);
 	AUTO(mem_freep) char *over = mem_printf("%s%s", PREFIX_OVER, authority);
 	AUTO(mem_freep) char *who = order_fact_new(PREFIX_BY, by, authority);
-	audit_note(c, tx, compromised ? "trust.compromise_ordered" : "trust.rotate_ordered", NULL, NULL, by, authority);
 	note_root(o, authority_find(c, authority), tx);
 	store_tx_put_fact(tx, over, o->over_ms);
 	store_tx_put_fact(tx, who, 1);
