@@ -78,6 +78,21 @@ def test_a_compromised_root(fleet):
         assert "PRIVATE KEY" not in f.read()
 
 
+@pytest.mark.timeout(120)
+def test_a_compromise_takes_over_a_rotation(fleet):
+    server = fleet.leafcast
+    (old,) = anchors(server)
+    before = serials(fleet)
+    server.cli("trust", "rotate", "mesh", "--over", "1h", "--yes")
+    assert "rotating" in str(anchors(server))
+    assert "already" in server.cli("trust", "rotate", "mesh", "--yes", code=1).stderr
+    server.cli("compromise", "--authority", "mesh", "--yes")
+    wait.until(lambda: settled(fleet) and len(anchors(server)) == 1, 100,
+               lambda: "the end: %s" % anchors(server), poll_s=0.2)
+    assert old[1] not in str(anchors(server))
+    assert all(after != before[key] for key, after in serials(fleet).items())
+
+
 def test_refusals(folder):
     fleet = Fleet(folder, "1h")
     server = fleet.leafcast
