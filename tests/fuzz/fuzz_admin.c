@@ -362,7 +362,7 @@ static bool is_one_of(const char *key, const char *const *keys)
 /* The value of a key is what such a key should be: a flag that is no boolean must not pass for one that is not set. */
 static bool is_proper(const json_t *o, const char *key, const json_t *value)
 {
-	static const char *const texts[] = {"name", "node", "version", "authority", "secret", "reason", NULL};
+	static const char *const texts[] = {"name", "node", "version", "authority", "secret", "reason", "sha256", NULL};
 	static const char *const flags[] = {"compromised", "force", "all", NULL};
 	if (is_one_of(key, flags))
 		return json_is_boolean(value);
