@@ -100,10 +100,12 @@ struct fault *trust_plan_print(const struct cli_input *in, const char *authority
 {
 	json_t *o = NULL, *a, *reach = NULL;
 	size_t i, anchors = 0;
+	bool is_rotating = false;
 	TRY(client_call(in, "/v1/trust", NULL, false, &o));
 	json_array_foreach(json_object_get(o, "anchors"), i, a)
 	{
 		anchors += is_of(a, authority);
+		is_rotating |= is_of(a, authority) && strcmp(text_or_dash(a, "order"), "rotating") == 0;
 	}
 	json_array_foreach(json_object_get(o, "authorities"), i, a)
 	{
@@ -120,11 +122,16 @@ struct fault *trust_plan_print(const struct cli_input *in, const char *authority
 		return NULL;
 	}
 	(void)printf(
-		"1. authority %s makes a new root; every bundle with its anchors shows it beside the old one\n"
+		compromised && is_rotating
+			? "1. the rotation of %s that is under way is taken over: its new root stays\n"
+			: "1. authority %s makes a new root; every bundle with its anchors shows it beside the old "
+			  "one\n",
+		authority);
+	(void)printf(
 		"2. as the proxies that hold such a bundle have ACKed it, %lld certificates are issued anew\n"
 		"   (silent ones are waited for; leafcast trust status names them, trust proceed passes over one)\n"
 		"3. %s\n",
-		authority, number_of(reach, "certificates"),
+		number_of(reach, "certificates"),
 		compromised ? "when the proxies have taken those, the old anchors leave the bundles at once: what is "
 			      "left under them is refused"
 			    : "the old anchors leave the bundles one certificate life after their last certificate");

@@ -86,6 +86,7 @@ def test_a_compromise_takes_over_a_rotation(fleet):
     server.cli("trust", "rotate", "mesh", "--over", "1h", "--yes")
     assert "rotating" in str(anchors(server))
     assert "already" in server.cli("trust", "rotate", "mesh", "--yes", code=1).stderr
+    assert "is taken over" in server.cli("compromise", "--authority", "mesh", "--dry-run").stdout
     server.cli("compromise", "--authority", "mesh", "--yes")
     wait.until(lambda: settled(fleet) and len(anchors(server)) == 1, 100,
                lambda: "the end: %s" % anchors(server), poll_s=0.2)
