@@ -9,8 +9,8 @@
 
 enum {
 	LOOKS_ENOUGH = 50,	 /* half a second and more */
-	LOOKS_ENOUGH_AGAIN = 10, /* from a host that was found in that way a minute ago, or less: not longer, for others
-				    may be there, and thousands of streams that are opened at once take as long */
+	LOOKS_ENOUGH_AGAIN = 10, /* from a host that was found so within AGAIN_MS. No fewer and no longer: others may be
+				    behind that address, and thousands of streams opened at once take their time */
 	AGAIN_MS = 60 * 1000,
 };
 
